@@ -1,0 +1,56 @@
+# make demo and make test need nothing but Python 3.11 or newer: whatever is missing is installed into .venv first.
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+export HF_HUB_OFFLINE ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-fast lint docs examples bench check clean
+
+help: ## say what there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## make .venv and install triune with everything that its tests need
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "triune needs Python 3.11 or newer, and $(PYTHON) is older: say make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "installing into .venv (some hundred MB, once)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[all]" --group dev --group docs
+	@touch $@
+
+demo: install ## fine-tune a small encoder on the example messages
+	$(BIN)/triune run examples/customer_service/config.yaml --output runs/demo --overwrite
+
+test: install ## run all tests
+	$(BIN)/python -m pytest
+
+test-fast: install ## run the tests that take less than a few seconds
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: install ## check style, types and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: install ## write the reference pages and build the documentation, warnings as errors
+	$(BIN)/python docs/generate.py
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
+
+examples: install ## run the examples
+	$(BIN)/python examples/from_python.py
+	PYTHONPATH=examples/third_party $(BIN)/python -m pytest examples/third_party
+
+bench: install ## compare speed and quality with the usual trainer (hours)
+	$(BIN)/python tests/benchmarks/speed.py
+	$(BIN)/python tests/benchmarks/quality.py
+
+check: lint docs examples test ## what CI runs
+
+clean: ## remove what the targets above made, .venv excepted
+	rm -rf runs dist docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,249 @@
+"""The loop, and nothing but the loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch  # noqa: TID253 - this module is torch
+
+from triune.batching import Batches, parts_of
+from triune.checkpoint import Checkpoints, Snapshot
+from triune.errors import CheckpointError, TrainingError
+from triune.evaluation import Evaluation, evaluate_split, number
+from triune.hookspecs import ParameterFreezing
+from triune.objective import check_finite, share_of
+from triune.optimisation import adamw, freeze_all, move_to, param_groups, rate_of
+from triune.optimizer_state import optimizer_state, restore_optimizer
+from triune.signals import Interrupted, Listener
+from triune.state import join_state, random_state, set_random_state, split_state
+from triune.types import Checkpointed, Evaluated, Finished, Step, Stepped
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from triune.journal import Journal
+    from triune.prepared import Prepared
+    from triune.types import JSON, Batch, Outputs
+
+DEFAULT_METRIC = "macro_f1"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is."""
+
+    step: int = 0
+    evaluated: int = 0  # the step of the last evaluation
+    saved: int = 0  # the step of the last checkpoint
+    best: float | None = None
+    best_step: int = 0
+    disappointments: int = 0  # evaluations in a row that were no better
+    seconds: float = 0.0  # spent learning, over all resumes
+
+
+class Engine:
+    """Trains what was prepared, from wherever a checkpoint left it, to the end or until asked to stop."""
+
+    def __init__(self, prepared: Prepared, checkpoints: Checkpoints, journal: Journal, listener: Listener) -> None:
+        """Build the optimiser; every parameter starts frozen, and the plan thaws."""
+        self.run, self.hooks = prepared.opened.run, prepared.opened.hooks
+        self.prepared, self.checkpoints, self.journal, self.listener = prepared, checkpoints, journal, listener
+        self.training = self.run.config.training
+        self.plan, self.objective = prepared.plan, prepared.objective
+        self.model = prepared.opened.bundle.model
+        self.rate = rate_of(self.training, self.plan.steps.total)
+        freeze_all(self.model)
+        groups = param_groups(self.model, self.plan.groups, self.training)
+        decided = self.hooks.decide(ParameterFreezing.build_optimizer, run=self.run, groups=groups)
+        self.optimizer = decided[1] if decided else adamw(groups)
+        self.names = {parameter: name for name, parameter in self.model.named_parameters()}
+        self.order = Batches(
+            prepared.examples["train"].lengths,
+            self.training.batch_size,
+            self.training.seed if self.training.data_seed is None else self.training.data_seed,
+        )
+        self._epoch: tuple[int, list[NDArray[np.int64]]] | None = None  # the order in use, a pure function's value
+        self.progress = Progress()
+
+    def train(self) -> str:
+        """Go through the steps that are left; return why training ended.
+
+        Raises:
+            Interrupted: a signal asked to stop; the run was saved first.
+        """
+        try:
+            while True:
+                self._evaluate_if_due()
+                self._save_if_due()
+                if reason := self._ended():
+                    break
+                self._learn(self.batch_at(self.progress.step))
+                self.listener.obey()
+        except Interrupted:
+            self.save()
+            raise
+        self._restore_best()
+        self.journal.tell(Finished(self.now, reason))
+        return reason
+
+    @property
+    def now(self) -> Step:
+        """The moment that the run is at."""
+        return Step(self.progress.step, self.plan.steps.total, self.progress.step // self.order.per_epoch)
+
+    @property
+    def metric(self) -> str:
+        """The metric that chooses the best model."""
+        return self.training.early_stopping.metric if self.training.early_stopping else DEFAULT_METRIC
+
+    def batch_at(self, position: int) -> NDArray[np.int64]:
+        """Return the rows that a step learns from."""
+        epoch, place = divmod(position, self.order.per_epoch)
+        if self._epoch is None or self._epoch[0] != epoch:
+            self._epoch = (epoch, self.order.of_epoch(epoch))
+        return self._epoch[1][place]
+
+    def _learn(self, rows: NDArray[np.int64]) -> None:
+        begun = time.perf_counter()
+        step = self.now
+        move_to(step.index, self.model, self.plan.groups, self.rate, self.optimizer)
+        self.objective.train()
+        loss, terms = self._backward(rows, step)
+        self._clip(step)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        seconds = time.perf_counter() - begun
+        self.progress = replace(self.progress, step=step.index + 1, seconds=self.progress.seconds + seconds)
+        rates = tuple(group["lr"] for group in self.optimizer.param_groups)
+        self.journal.tell(Stepped(self.now, loss, terms, rates, len(rows), seconds))
+
+    def _backward(self, rows: NDArray[np.int64], step: Step) -> tuple[float, dict[str, float]]:
+        """Accumulate the gradient of a batch part by part; return the loss and its terms."""
+        examples = self.prepared.examples["train"]
+        batches = [examples.batch(part).to(self.run.device) for part in parts_of(rows, self.training.accumulate)]
+        share = share_of(self.objective, batches, step) if len(batches) > 1 else None
+        totals: dict[str, Tensor] = {}
+        for batch in batches:
+            loss, terms = self.objective(batch, step, share)
+            loss.backward()
+            totals = {name: totals[name] + term if totals else term for name, term in terms.items()}
+        values = {name: float(total) for name, total in totals.items()}
+        check_finite(values, {name: owner for name, (owner, _) in self.objective.terms.items()}, step)
+        with torch.no_grad():
+            return float(self.objective.compose(totals, step)), values
+
+    def _clip(self, step: Step) -> None:
+        moving = [parameter for parameter in self.names if parameter.grad is not None]
+        norm = torch.nn.utils.clip_grad_norm_(moving, self.training.clip or float("inf"))
+        if not bool(norm.isfinite()):
+            raise TrainingError(
+                f"step {step.index + 1}: the gradient's norm is {norm.item()}: nothing was learnt from this step and the "
+                "last checkpoint holds; try a lower training.learning_rate, or training.precision: fp32"
+            )
+
+    def _evaluate_if_due(self) -> None:
+        every = self.training.evaluate_every or self.order.per_epoch
+        step = self.progress.step
+        last = step == self.plan.steps.total
+        if step == self.progress.evaluated or not (step % every == 0 or last) or "valid" not in self.prepared.examples:
+            return
+        metrics = self.evaluate("valid").metrics
+        value = number(metrics, self.metric) if self.metric in metrics else None
+        margin = self.training.early_stopping.min_delta if self.training.early_stopping else 0.0
+        better = value is not None and (self.progress.best is None or value > self.progress.best + margin)
+        if better:
+            self.progress = replace(self.progress, best=value, best_step=step, disappointments=0)
+            self._save_best()
+        else:
+            self.progress = replace(self.progress, disappointments=self.progress.disappointments + 1)
+        self.progress = replace(self.progress, evaluated=step)
+        self.journal.tell(Evaluated(self.now, "valid", metrics, better))
+
+    def evaluate(self, split: str) -> Evaluation:
+        """Return the predictions and metrics of a split under the model as it is."""
+
+        def outputs_of(batch: Batch) -> Outputs:
+            self.listener.obey()
+            return self.objective.outputs(batch)
+
+        self.objective.eval()
+        prepared = self.prepared
+        return evaluate_split(
+            outputs_of,
+            prepared.examples[split],
+            prepared.data.splits[split],
+            self.hooks,
+            self.run,
+            prepared.opened.bundle.space,
+            prepared.rules,
+        )
+
+    def _ended(self) -> str:
+        stopping = self.training.early_stopping
+        if self.progress.step >= self.plan.steps.total:
+            return f"all {self.plan.steps.total} steps are done"
+        if stopping and self.progress.disappointments >= stopping.patience:
+            return f"{stopping.metric} did not improve in {stopping.patience} evaluations"
+        return ""
+
+    def _save_if_due(self) -> None:
+        every = self.training.checkpoint_every or self.order.per_epoch
+        if self.progress.step != self.progress.saved and (self.progress.step % every == 0 or self._ended()):
+            self.save()
+
+    def save(self) -> None:
+        """Write a checkpoint of this very moment."""
+        if self.progress.step == 0:
+            return
+        self.progress = replace(self.progress, saved=self.progress.step)
+        self.checkpoints.save(self.snapshot())
+        self.journal.tell(Checkpointed(self.now, self.checkpoints.folder))
+
+    def snapshot(self) -> Snapshot:
+        """Return everything that the rest of the run depends on."""
+        optimizer, optimizer_facts = optimizer_state(self.optimizer, self.names)
+        memory = {
+            "random": random_state(),
+            "generators": self.run.generators.state_dict(),
+            "plugins": self.hooks.states(),
+        }
+        tensors, facts = split_state(memory, "the run")
+        return Snapshot(
+            self.progress.step,
+            {"model": self.model.state_dict(), "optimizer": optimizer, "memory": tensors},
+            {
+                "progress": asdict(self.progress),
+                "history": self.journal.size,
+                "optimizer": optimizer_facts,
+                "memory": facts,
+                "threads": torch.get_num_threads(),
+            },
+        )
+
+    def resume(self, snapshot: Snapshot) -> None:
+        """Become what the run was when the snapshot was taken, to the bit."""
+        facts = snapshot.facts
+        self.model.load_state_dict(dict(snapshot.tensors["model"]), strict=True)
+        restore_optimizer(self.optimizer, self.names, snapshot.tensors["optimizer"], facts["optimizer"])
+        memory = join_state(snapshot.tensors["memory"], facts["memory"])
+        if not isinstance(memory, dict) or not isinstance(facts["progress"], Mapping):
+            raise CheckpointError(f"{self.checkpoints.folder}: step {snapshot.step} is not a run's checkpoint")
+        self.run.generators.load_state_dict(memory["generators"])
+        self.hooks.restore(memory["plugins"])
+        self.progress = Progress(**facts["progress"])  # type: ignore[arg-type]
+        set_random_state(memory["random"])
+
+    def _save_best(self) -> None:
+        if self.training.keep_best:
+            facts: dict[str, JSON] = {"step": self.progress.step, "value": self.progress.best}
+            self.checkpoints.save_best(Snapshot(self.progress.step, {"model": self.model.state_dict()}, facts))
+
+    def _restore_best(self) -> None:
+        best = self.checkpoints.best() if self.training.keep_best and self.progress.best is not None else None
+        if best:
+            self.model.load_state_dict(dict(best.tensors["model"]), strict=True)

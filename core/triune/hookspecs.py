@@ -1,0 +1,245 @@
+"""The contract: every hook that a plugin may implement, in four classes.
+
+A plugin is a class whose methods, marked with `@hookimpl`, carry the names and the argument names below;
+arguments that a hook does not need may be left out. Hooks *contribute* (collected from all plugins),
+*transform* (chained in config order: each sees what the one before returned, None leaves it as it is),
+or one plugin *decides* (a second decider is a conflict that stops the run before step 0).
+
+Examples assume `from triune import hookimpl` and stand inside a plugin class.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    import pandas as pd
+    from torch import Tensor, nn
+    from torch.optim import Optimizer
+
+    from triune.context import Run
+    from triune.data import Data
+    from triune.types import (
+        JSON,
+        Batch,
+        Bundle,
+        Event,
+        GroundedRules,
+        LossTerm,
+        ModelLayout,
+        Outputs,
+        ParameterClaim,
+        ParamGroup,
+        Rule,
+        Step,
+    )
+
+hookspec = pluggy.HookspecMarker("triune")
+hookimpl = pluggy.HookimplMarker("triune")
+
+
+class RuleApplication:
+    """Rules come in, and act on labels and outputs."""
+
+    @hookspec
+    def rules(self, run: Run) -> Iterable[Rule]:
+        """Contribute rules.
+
+        ```python
+        @hookimpl
+        def rules(self):
+            yield Rule("refunds", then=Label("refund"), when=TextMatches(lambda text: "money back" in text))
+        ```
+        """
+        return ()
+
+    @hookspec(firstresult=True)
+    def label_examples(self, run: Run, rules: GroundedRules, examples: pd.DataFrame) -> pd.DataFrame | None:
+        """Decide training labels from rules: one probability column a class, NaN where no rule speaks.
+
+        `examples` is the training table with the unlabelled one below it; `rules.fires["train"]` has a
+        column for each of its rows. Only rows without a label take what is decided here.
+
+        ```python
+        @hookimpl
+        def label_examples(self, rules, examples):
+            fires = rules.fires["train"]
+            votes = {rule.then.name: fires[index] for index, rule in enumerate(rules.rules)}
+            labels = pd.DataFrame(votes, index=examples.index).astype(float)
+            return labels.where(labels.sum(axis=1) == 1)
+        ```
+        """
+
+    @hookspec
+    def constrain_outputs(self, run: Run, rules: GroundedRules, outputs: Outputs, batch: Batch) -> Outputs | None:
+        """Transform outputs so that they obey the rules, in training and in prediction alike.
+
+        `rules.on(batch)` says which rules fire on which example of the batch.
+
+        ```python
+        @hookimpl
+        def constrain_outputs(self, rules, outputs, batch):
+            fires = rules.on(batch)                                                 # (rules, batch)
+            return replace(outputs, scores=outputs.scores.masked_fill(fires[0][:, None] & self.others, -1e4))
+        ```
+        """
+
+
+class LossComposition:
+    """What is minimised."""
+
+    @hookspec
+    def loss_terms(self, run: Run, rules: GroundedRules) -> Iterable[LossTerm]:
+        """Contribute loss terms.
+
+        ```python
+        @hookimpl
+        def loss_terms(self):
+            def confidence(step, batch, outputs):
+                p = outputs.scores.softmax(-1)
+                values = -(p * p.log()).sum(-1)                                     # (batch,) entropy
+                return TermValues(values, mask=1 - batch.labelled)
+            yield LossTerm("entropy", confidence, weight=Schedule.constant(0.1))
+        ```
+        """
+        return ()
+
+    @hookspec(firstresult=True)
+    def compose_loss(self, run: Run, terms: Mapping[str, Tensor], step: Step) -> Tensor | None:
+        """Decide how the weighted terms become the scalar that is back-propagated. Default: their sum.
+
+        ```python
+        @hookimpl
+        def compose_loss(self, terms):
+            return torch.stack(list(terms.values())).logsumexp(0)
+        ```
+        """
+
+
+class ParameterFreezing:
+    """Which parameters move, when, and by which optimiser."""
+
+    @hookspec
+    def claim_parameters(self, run: Run, layout: ModelLayout) -> Iterable[ParameterClaim]:
+        """Contribute claims.
+
+        ```python
+        @hookimpl
+        def claim_parameters(self, layout):
+            yield ParameterClaim(Head(), trainable=True)
+            yield ParameterClaim(Depth(-1), trainable=True, start=Fraction(1, 2), lr_scale=0.5)
+        ```
+        """
+        return ()
+
+    @hookspec(firstresult=True)
+    def build_optimizer(self, run: Run, groups: Sequence[ParamGroup]) -> Optimizer | None:
+        """Decide the optimiser. Default: AdamW, fused where the device has it.
+
+        Keep one `param_groups` entry a group, in order: the core sets their learning rates each step.
+
+        ```python
+        @hookimpl
+        def build_optimizer(self, groups):
+            return torch.optim.SGD([{"params": group.parameters, "lr": group.learning_rate} for group in groups])
+        ```
+        """
+
+
+class RunLifecycle:
+    """The life of a run around the three contracts, in the order of the hooks below."""
+
+    @hookspec(firstresult=True)
+    def load_data(self, run: Run) -> Data | None:
+        """Decide the tables.
+
+        ```python
+        @hookimpl
+        def load_data(self):
+            table = pd.DataFrame({"text": ["good", "bad"], "label": ["+", "-"]})
+            return Data({"train": table}, roles={"text": "text", "label": "label"})
+        ```
+        """
+
+    @hookspec
+    def prepare_data(self, run: Run, data: Data) -> Data | None:
+        """Transform the tables: balancing, augmentation. Touch nothing but training data.
+
+        ```python
+        @hookimpl
+        def prepare_data(self, run, data):
+            order = run.generators.numpy("shuffle").permutation(len(data.train))
+            return data.with_split("train", data.train.iloc[order])
+        ```
+        """
+
+    @hookspec(firstresult=True)
+    def build_model(self, run: Run, data: Data) -> Bundle | None:
+        """Decide model, encoding and output space; a task does.
+
+        ```python
+        @hookimpl
+        def build_model(self, run, data):
+            space = Categorical(labels_in_order(data.labels("train")))
+            return Bundle(BagOfWords(space), space, self.encode, forward, save)
+        ```
+        """
+
+    @hookspec
+    def adapt_model(self, run: Run, model: nn.Module) -> None:
+        """Transform the model in place: add adapters. Parameters keep their names.
+
+        ```python
+        @hookimpl
+        def adapt_model(self, model):
+            for module in list(model.modules()):
+                if isinstance(module, nn.Linear):
+                    attach(module, rank=8)
+        ```
+        """
+
+    @hookspec
+    def measure(self, run: Run, predictions: pd.DataFrame) -> Mapping[str, JSON]:
+        """Contribute metrics of one split.
+
+        `predictions` has the columns "gold" and "predicted" (a label, or a list of labels) and
+        "probability of LABEL" for each label.
+
+        ```python
+        @hookimpl
+        def measure(self, predictions):
+            return {"accuracy": float((predictions["gold"] == predictions["predicted"]).mean())}
+        ```
+        """
+        return {}
+
+    @hookspec
+    def observe(self, run: Run, event: Event) -> None:
+        """See what happens. An error here is reported once and never fails the run.
+
+        ```python
+        @hookimpl
+        def observe(self, event):
+            if isinstance(event, Evaluated):
+                self.tracker.log(dict(event.metrics), step=event.step.index)
+        ```
+        """
+
+    @hookspec
+    def export(self, run: Run, model: nn.Module, directory: Path) -> None:
+        """Write more files beside the exported model.
+
+        ```python
+        @hookimpl
+        def export(self, directory):
+            (directory / "labels.txt").write_text("spam, ham")
+        ```
+        """
+
+
+SPECIFICATIONS = (RuleApplication, LossComposition, ParameterFreezing, RunLifecycle)

@@ -1,0 +1,70 @@
+"""What is learnt from: labelled rows, unlabelled text, and labels that rules decided."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from triune.errors import PluginError, listed
+from triune.hookspecs import LossComposition, RuleApplication
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+    from triune.data import Data
+    from triune.examples import Examples
+    from triune.opening import Opened
+    from triune.types import GroundedRules
+
+
+def training_examples(
+    opened: Opened, data: Data, rules: GroundedRules, examples: Mapping[str, Examples]
+) -> tuple[Examples, GroundedRules, list[str]]:
+    """Return what is learnt from, the rules grounded on it, and notes for the plan.
+
+    It is the training table, with unlabelled text below it where a method reads that, under labels that a
+    plugin decided where there were none.
+    """
+    import numpy as np
+    import pandas as pd
+
+    from triune.examples import joined
+
+    labels_from_rules = bool(opened.hooks.implementers(RuleApplication.label_examples))
+    reads_unlabelled = labels_from_rules or len(opened.hooks.implementers(LossComposition.loss_terms)) > 1
+    table, train, notes = data.train, examples["train"], list[str]()
+    if "unlabelled" in data.splits and reads_unlabelled:
+        table = pd.concat([table, data.splits["unlabelled"]])
+        train = joined(train, examples["unlabelled"])
+        both = np.concatenate([rules.fires["train"], rules.fires["unlabelled"]], axis=1)
+        rules = replace(rules, fires={**rules.fires, "train": both})
+    elif "unlabelled" in data.splits:
+        notes.append("the unlabelled table is not learnt from: no active method asks for it")
+    if labels_from_rules:
+        train = _labelled_by_rules(opened, rules, table, train)
+    if not train.labelled.all():
+        notes.append(f"{int((train.labelled == 0).sum())} of {len(train)} training examples have no label")
+    return train, rules, notes
+
+
+def _labelled_by_rules(opened: Opened, rules: GroundedRules, table: pd.DataFrame, train: Examples) -> Examples:
+    import numpy as np
+
+    decided = opened.hooks.decide(RuleApplication.label_examples, run=opened.run, rules=rules, examples=table)
+    if decided is None:
+        return train
+    owner, labels = decided
+    space = opened.bundle.space
+    missing = [label for label in space.labels if label not in labels.columns]
+    if missing or len(labels) != len(table):
+        raise PluginError(
+            f"plugin {owner!r} labels {len(labels)} of {len(table)} examples in the columns {listed(labels.columns)}: "
+            f"a row for each example and a column for each label are needed; missing columns: {listed(missing) or 'none'}"
+        )
+    soft = labels[list(space.labels)].to_numpy(dtype=np.float32)  # (examples, classes)
+    spoken = ~np.isnan(soft).any(axis=1) & (train.labelled == 0)
+    return train.with_targets(
+        np.where(spoken[:, None], soft, train.targets), np.where(spoken, np.float32(1), train.labelled)
+    )

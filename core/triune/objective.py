@@ -1,0 +1,176 @@
+"""One module that holds the model and its composed losses, so that DDP and FSDP2 can wrap it.
+
+A term's value is the sum of its masked values divided by the sum of its mask *over everything the
+optimiser step learns from*. A part of a batch knows its own sums only, so what to divide by is given
+to it; the gradients of the parts then add up to the gradient of the whole batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch  # noqa: TID253 - this module is torch
+from torch import Tensor, nn  # noqa: TID253
+
+from triune.errors import PluginError, TrainingError
+
+if TYPE_CHECKING:
+    from triune.types import Batch, LossTerm, Outputs, Step
+
+Compose = Callable[[Mapping[str, Tensor], "Step"], Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """A term over some examples: the sum of its masked values, and the sum of its mask."""
+
+    value: Tensor  # ()
+    mask: Tensor  # ()
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What a part must know of the whole batch: what to divide by, and how much each term's value matters.
+
+    `slopes` are the derivatives of the composed loss by each term at the whole batch's values; with them a
+    loss that is no plain sum of its terms is exact under accumulation too.
+    """
+
+    masks: Mapping[str, Tensor]
+    slopes: Mapping[str, Tensor] | None = None
+
+
+class Objective(nn.Module):
+    """The model and what is minimised."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        forward: Callable[[nn.Module, Batch], Outputs],
+        constrain: Callable[[Outputs, Batch], Outputs],
+        terms: Mapping[str, tuple[str, LossTerm]],
+        compose: Compose | None = None,
+        autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
+        """Take the parts; `terms` maps a term's name to its owner and the term."""
+        super().__init__()
+        self.model = model
+        self._outputs_of = forward
+        self._constrain = constrain
+        self.terms = terms
+        self._compose = compose
+        self._autocast = autocast
+
+    @property
+    def is_sum(self) -> bool:
+        """Whether the loss is the plain sum of its weighted terms."""
+        return self._compose is None
+
+    def outputs(self, batch: Batch) -> Outputs:
+        """Return the constrained outputs of a batch."""
+        with self._autocast():
+            outputs = self._outputs_of(self.model, batch)
+        return self._constrain(outputs, batch)
+
+    def sums(self, batch: Batch, step: Step) -> dict[str, Sums]:
+        """Return every term's sums over a batch."""
+        outputs = self.outputs(batch)
+        return {name: _sums(owner, term, step, batch, outputs) for name, (owner, term) in self.terms.items()}
+
+    def weighted(self, sums: Mapping[str, Sums], masks: Mapping[str, Tensor], step: Step) -> dict[str, Tensor]:
+        """Return every term's weighted value; a term whose mask is empty is zero."""
+        return {
+            name: self.terms[name][1].weight.at(step) * one.value / masks[name].clamp(min=1e-12)
+            for name, one in sums.items()
+        }
+
+    def compose(self, terms: Mapping[str, Tensor], step: Step) -> Tensor:
+        """Return the loss, (), of the weighted terms."""
+        if self._compose is not None:
+            return self._compose(terms, step)
+        return torch.stack(list(terms.values())).sum()
+
+    def forward(self, batch: Batch, step: Step, share: Share | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss to back-propagate for these examples, and every term's weighted value, detached.
+
+        Without `share` the examples are the whole batch.
+        """
+        sums = self.sums(batch, step)
+        masks = share.masks if share else {name: one.mask for name, one in sums.items()}
+        terms = self.weighted(sums, masks, step)
+        if share and share.slopes:
+            loss = torch.stack([share.slopes[name] * term for name, term in terms.items()]).sum()
+        else:
+            loss = self.compose(terms, step)
+        return loss, {name: term.detach() for name, term in terms.items()}
+
+
+def share_of(objective: Objective, batches: Sequence[Batch], step: Step) -> Share:
+    """Return what the parts of a batch must know of the whole.
+
+    Where every term counts its mask from the batch alone and the loss is their sum, nothing is computed;
+    otherwise the parts are forwarded once without gradient, from the random state that the real pass will
+    see, and a composed loss is differentiated at the values of the whole batch.
+    """
+    counters = {name: term.counts for name, (_, term) in objective.terms.items()}
+    if objective.is_sum and all(counters.values()):
+        masks = {name: sum_of(count(batch) for batch in batches) for name, count in counters.items() if count}
+        return Share(masks)
+    sums = rehearsed(objective, batches, step)
+    masks = {name: sum_of(one[name].mask for one in sums) for name in counters}
+    if objective.is_sum:
+        return Share(masks)
+    whole = {name: Sums(sum_of(one[name].value for one in sums), masks[name]) for name in counters}
+    terms = {name: term.requires_grad_() for name, term in objective.weighted(whole, masks, step).items()}
+    objective.compose(terms, step).backward()  # type: ignore[no-untyped-call]
+    return Share(
+        masks, {name: term.grad if term.grad is not None else term.detach() * 0 for name, term in terms.items()}
+    )
+
+
+@torch.no_grad()
+def rehearsed(objective: Objective, batches: Sequence[Batch], step: Step) -> list[dict[str, Sums]]:
+    """Return the sums of every part, and leave the random state as it was."""
+    devices = [batches[0].rows.device] if batches[0].rows.is_cuda else []
+    with torch.random.fork_rng(devices=devices):
+        return [objective.sums(batch, step) for batch in batches]
+
+
+def sum_of(tensors: object) -> Tensor:
+    """Return the sum of tensors of one shape."""
+    return torch.stack(list(tensors)).sum(0)  # type: ignore[call-overload]
+
+
+def _sums(owner: str, term: LossTerm, step: Step, batch: Batch, outputs: Outputs) -> Sums:
+    try:
+        found = term.compute(step, batch, outputs)
+    except Exception as error:
+        error.add_note(f"raised by plugin {owner!r} in the loss term {term.name!r}")
+        raise
+    if found.values.shape != found.mask.shape:
+        raise PluginError(
+            f"loss term {term.name!r} of plugin {owner!r}: values {tuple(found.values.shape)} and mask "
+            f"{tuple(found.mask.shape)} differ in shape: return both unreduced, of one shape"
+        )
+    mask = found.mask.to(found.values.dtype)
+    # where the mask is zero the value must not matter, not even if it is infinite
+    values = torch.where(mask > 0, found.values, torch.zeros_like(found.values))
+    return Sums((values * mask).sum(), mask.sum().detach())
+
+
+def check_finite(terms: Mapping[str, float], owners: Mapping[str, str], step: Step) -> None:
+    """Raise at the first term that is not a finite number.
+
+    Raises:
+        TrainingError: naming the term, its plugin and the step; nothing of this step has been learnt.
+    """
+    for name, value in terms.items():
+        if value != value or value in (float("inf"), float("-inf")):
+            raise TrainingError(
+                f"step {step.index + 1}: loss term {name!r} of plugin {owners[name]!r} is {value}: nothing was learnt "
+                "from this step and the last checkpoint holds; try a lower training.learning_rate, or a lower weight "
+                "of the term"
+            )

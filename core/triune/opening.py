@@ -1,0 +1,162 @@
+"""Plugins, data, model and rules, from a configuration: what training, evaluating and predicting all begin with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from triune.context import Finished, Generators, Run
+from triune.data import Data, set_aside_validation
+from triune.errors import DataError, PluginError, listed, nearest
+from triune.hooks import Hooks
+from triune.hookspecs import LossComposition, RuleApplication, RunLifecycle
+from triune.layout import Ownership, layout_of
+from triune.machine import autocast_of, device_of
+from triune.plan import checked
+from triune.types import GroundedRules
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from triune.config import LoadedConfig
+    from triune.examples import Examples
+    from triune.objective import Objective
+    from triune.types import Batch, Bundle, LossTerm, ModelLayout, Outputs, Rule, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Plugins, model and rules: what is needed to predict."""
+
+    run: Run
+    hooks: Hooks
+    bundle: Bundle
+    layout: ModelLayout
+    rules: tuple[Rule, ...]
+
+    def grounded(self, data: Data) -> GroundedRules:
+        """Return the rules with the examples that each fires on."""
+        return GroundedRules(
+            self.rules, {split: fires(self.rules, table, data.roles) for split, table in data.splits.items()}
+        )
+
+    def constraining(self, rules: GroundedRules) -> Callable[[Outputs, Batch], Outputs]:
+        """Return what the plugins make of outputs."""
+        if not self.hooks.implementers(RuleApplication.constrain_outputs):
+            return lambda outputs, batch: outputs
+        return lambda outputs, batch: self.hooks.chain(
+            RuleApplication.constrain_outputs, "outputs", outputs, run=self.run, rules=rules, batch=batch
+        )
+
+
+def started(
+    loaded: LoadedConfig, frames: Mapping[str, pd.DataFrame] | None = None, finished: Finished | None = None
+) -> tuple[Run, Hooks]:
+    """Return the run and its plugins, made from their configurations."""
+    plugins = {plugin.name: plugin.build() for plugin in loaded.plugins}
+    if frames:
+        _hand_over(frames, plugins)
+    training = loaded.run.training
+    run = Run(loaded.run, loaded.folder, device_of(training.device), Generators(training.seed), finished)
+    return run, Hooks(plugins)
+
+
+def _hand_over(frames: Mapping[str, pd.DataFrame], plugins: Mapping[str, object]) -> None:
+    takers = [plugin for plugin in plugins.values() if hasattr(plugin, "use_frames")]
+    if len(takers) != 1:
+        raise PluginError(
+            f"frames were given as data and {len(takers)} plugins take frames: name exactly one data plugin that does"
+        )
+    takers[0].use_frames(frames)
+
+
+def load(run: Run, hooks: Hooks) -> Data:
+    """Return the tables, with a validation table, as the data plugins prepared them."""
+    decided = hooks.decide(RunLifecycle.load_data, run=run)
+    if decided is None:
+        raise PluginError("no plugin brings data: name one under data (`triune plugins` lists them)")
+    data = decided[1]
+    for split in ("train", *data.splits):
+        if split not in data.splits or not len(data.splits[split]):
+            raise DataError(f"{data.place(split)}: the {split} table has no examples: give it some")
+    if "valid" not in data.splits and run.config.training.validation:
+        data = set_aside_validation(data, run.config.training.validation, run.generators.numpy("validation"))
+    return hooks.chain(RunLifecycle.prepare_data, "data", data, run=run)
+
+
+def build(run: Run, hooks: Hooks, data: Data) -> Opened:
+    """Return the model with its adapters, seeded by the run, and the rules."""
+    import torch
+
+    torch.manual_seed(run.seed)
+    decided = hooks.decide(RunLifecycle.build_model, run=run, data=data)
+    if decided is None:
+        raise PluginError("no plugin builds a model: name a task plugin under task (`triune plugins` lists them)")
+    owner, bundle = decided
+    ownership = Ownership(bundle.model, owner)
+    for plugin, _ in hooks.each(RunLifecycle.adapt_model, run=run, model=bundle.model):
+        ownership.note(bundle.model, plugin)
+    bundle.model.to(run.device)
+    rules = tuple(rule for _, rule in hooks.collect(RuleApplication.rules, run=run))
+    checked(_rule_problems(rules, bundle))
+    return Opened(run, hooks, bundle, layout_of(bundle.model, ownership.owners, bundle.head), rules)
+
+
+def _rule_problems(rules: tuple[Rule, ...], bundle: Bundle) -> list[str]:
+    from triune.logic import Formula
+
+    names = [rule.name for rule in rules]
+    problems = [f"two rules are called {name!r}: rename one" for name in dict.fromkeys(names) if names.count(name) > 1]
+    known = {str(label) for label in bundle.space.labels}
+    for rule in rules:
+        spoken = rule.then.labels if isinstance(rule.then, Formula) else frozenset[str | int]()
+        problems.extend(
+            f"rule {rule.name!r}: {label!r} is not a label of this task; labels: {listed(bundle.space.labels)}"
+            f"{nearest(label, known)}"
+            for label in sorted(map(str, spoken))
+            if label not in known
+        )
+        if not 0 < rule.confidence <= 1:
+            problems.append(f"rule {rule.name!r}: confidence {rule.confidence} is not in (0, 1]")
+    return problems
+
+
+def fires(rules: tuple[Rule, ...], table: pd.DataFrame, roles: Mapping[str, str]) -> NDArray[np.bool_]:
+    """Return (rules, examples) whether each rule fires."""
+    import numpy as np
+
+    grounded = [rule.when.ground(table, roles) for rule in rules]
+    return np.stack(grounded) if grounded else np.zeros((0, len(table)), dtype=np.bool_)
+
+
+def encode(bundle: Bundle, data: Data) -> dict[str, Examples]:
+    """Return the tokenised examples of every split."""
+    return {split: replace(bundle.encode(data, split), split=split) for split in data.splits}
+
+
+def objective_of(opened: Opened, rules: GroundedRules, terms: Mapping[str, tuple[str, LossTerm]]) -> Objective:
+    """Return the model and its composed losses in one module."""
+    from triune.objective import Objective
+
+    composed = bool(opened.hooks.implementers(LossComposition.compose_loss))
+    return Objective(
+        opened.bundle.model,
+        opened.bundle.forward,
+        opened.constraining(rules),
+        terms,
+        compose=_composing(opened) if composed else None,
+        autocast=autocast_of(opened.run),
+    )
+
+
+def _composing(opened: Opened) -> Callable[[Mapping[str, Tensor], Step], Tensor]:
+    def compose(terms: Mapping[str, Tensor], step: Step) -> Tensor:
+        decided = opened.hooks.decide(LossComposition.compose_loss, run=opened.run, terms=terms, step=step)
+        return sum(terms.values()) if decided is None else decided[1]  # type: ignore[return-value]
+
+    return compose

@@ -1,0 +1,130 @@
+"""Parameters as the optimiser sees them: grouped, thawed and frozen by the plan, each at its learning rate.
+
+Frozen means frozen: outside its windows a parameter asks for no gradient, has none, and holds no
+optimiser state; no decay reaches it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from triune.layout import decays
+from triune.types import ParamGroup
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import torch
+    from torch import nn
+
+    from triune.config import Training
+    from triune.windows import Window
+
+SHAPES: Mapping[str, Callable[[float], float]] = {
+    "constant": lambda share: 1.0,
+    "linear": lambda share: 1.0 - share,
+    "cosine": lambda share: (1.0 + math.cos(math.pi * share)) / 2,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Parameters that train in the same windows, and decay alike."""
+
+    names: tuple[str, ...]
+    windows: tuple[Window, ...]
+    decays: bool
+    elements: int
+
+    def window(self, step: int) -> Window | None:
+        """Return the window that a step lies in, or None where the group is frozen."""
+        return next((one for one in self.windows if one.holds(step)), None)
+
+
+def groups_of(windows: Mapping[str, tuple[Window, ...]], elements: Mapping[str, int]) -> tuple[Group, ...]:
+    """Return the parameters that ever train, by window and decay, in the order of the model."""
+    members: dict[tuple[tuple[Window, ...], bool], list[str]] = {}
+    for name, mine in windows.items():
+        if mine:
+            members.setdefault((mine, decays(name)), []).append(name)
+    return tuple(
+        Group(tuple(names), mine, decay, sum(elements[name] for name in names))
+        for (mine, decay), names in members.items()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """The learning rate of a run: warm-up, then a shape, and a warm-up of its own for what thaws later."""
+
+    base: float
+    shape: str
+    warmup: int  # steps
+    total: int
+
+    def at(self, step: int, window: Window) -> float:
+        """Return the learning rate of a group whose window a step lies in.
+
+        Warm-up counts from the start of the window, so that a group thawed in mid-run begins softly too.
+        """
+        warm = min((step - window.start + 1) / (self.warmup + 1), 1.0)
+        begun = max(step - self.warmup, 0) / max(self.total - self.warmup, 1)
+        return self.base * window.lr_scale * warm * SHAPES[self.shape](begun)
+
+
+def rate_of(training: Training, total: int) -> Rate:
+    """Return the learning rate that the training section asks for."""
+    return Rate(training.learning_rate, training.schedule, round(training.warmup * total), total)
+
+
+def param_groups(model: nn.Module, groups: Sequence[Group], training: Training) -> list[ParamGroup]:
+    """Return the groups as `build_optimizer` takes them."""
+    parameters = dict(model.named_parameters())
+    return [
+        ParamGroup(
+            names=group.names,
+            parameters=tuple(parameters[name] for name in group.names),
+            learning_rate=training.learning_rate,
+            weight_decay=training.weight_decay if group.decays else 0.0,
+        )
+        for group in groups
+    ]
+
+
+def adamw(groups: Sequence[ParamGroup]) -> torch.optim.Optimizer:
+    """Return AdamW with bias correction (Loshchilov & Hutter 2019), fused."""
+    import torch
+
+    return torch.optim.AdamW(
+        [
+            {"params": list(group.parameters), "lr": group.learning_rate, "weight_decay": group.weight_decay}
+            for group in groups
+        ],
+        fused=True,
+    )
+
+
+def move_to(step: int, model: nn.Module, groups: Sequence[Group], rate: Rate, optimizer: torch.optim.Optimizer) -> None:
+    """Bring every parameter into the state it has at a step: thawed or frozen, at its learning rate."""
+    parameters = dict(model.named_parameters())
+    for group, settings in zip(groups, optimizer.param_groups, strict=True):
+        window = group.window(step)
+        settings["lr"] = 0.0 if window is None else rate.at(step, window)
+        for name in group.names:
+            if parameters[name].requires_grad != (window is not None):
+                _turn(parameters[name], optimizer)
+
+
+def freeze_all(model: nn.Module) -> None:
+    """Freeze every parameter; the plan thaws what trains."""
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+
+
+def _turn(parameter: nn.Parameter, optimizer: torch.optim.Optimizer) -> None:
+    parameter.requires_grad_(not parameter.requires_grad)
+    if not parameter.requires_grad:
+        parameter.grad = None
+        optimizer.state.pop(parameter, None)

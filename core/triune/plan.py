@@ -1,0 +1,217 @@
+"""Everything the plugins declared, merged and checked before step 0; the plan can be printed, a run executes it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from triune.data import label_set
+from triune.errors import PlanError, listed, nearest
+from triune.hookspecs import LossComposition, ParameterFreezing, RuleApplication
+from triune.optimisation import Group, groups_of
+from triune.types import Seat
+from triune.windows import resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from triune.data import Data
+    from triune.examples import Examples
+    from triune.hooks import Hooks
+    from triune.types import JSON, GroundedRules, LossTerm, ModelLayout, ParameterClaim
+
+Owned = tuple[str, "LossTerm"]
+
+
+@dataclass(frozen=True, slots=True)
+class PluginRow:
+    """A plugin of the run."""
+
+    name: str
+    family: str
+    distribution: str
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A split as the run will use it."""
+
+    source: str
+    rows: int
+    labelled: int
+    tokens: int
+    longest: int
+    distribution: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """How long the run is."""
+
+    epochs: float
+    per_epoch: int
+    total: int
+    batch: int
+    accumulate: int
+    warmup: int
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What the run will hold, in bytes."""
+
+    weights: int
+    gradients: int
+    optimizer: int
+    activations: int  # of the largest part of a batch, measured on its longest example
+    cache: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run will do."""
+
+    plugins: tuple[PluginRow, ...]
+    tables: Mapping[str, Table]
+    model: str
+    layout: ModelLayout
+    groups: tuple[Group, ...]
+    terms: Mapping[str, Owned]
+    composer: str | None
+    optimizer: str | None
+    rules: tuple[str, ...]
+    steps: Steps
+    memory: Memory
+    machine: Mapping[str, JSON]
+    writes: tuple[Path, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the model has."""
+        return sum(one.elements for one in self.layout.parameters)
+
+    @property
+    def trainable(self) -> int:
+        """How many of them ever train."""
+        return sum(group.elements for group in self.groups)
+
+    def __str__(self) -> str:
+        """Return the plan as a page to read."""
+        from triune.plan_page import page
+
+        return page(self)
+
+
+def planned_terms(terms: Sequence[Owned]) -> tuple[dict[str, Owned], list[str]]:
+    """Return the terms that will act, by name, and what is wrong with them."""
+    problems: list[str] = []
+    by_name: dict[str, Owned] = {}
+    for owner, term in terms:
+        if term.name in by_name:
+            problems.append(
+                f"plugins {by_name[term.name][0]!r} and {owner!r} both contribute a loss term {term.name!r}: rename one"
+            )
+        by_name[term.name] = (owner, term)
+    replacers: dict[str, str] = {}
+    for owner, term in terms:
+        for name in term.replaces:
+            if name not in by_name:
+                problems.append(
+                    f"loss term {term.name!r} of plugin {owner!r} replaces {name!r}, which nobody contributes"
+                    f"{nearest(name, by_name)}; terms: {listed(by_name)}"
+                )
+            elif name in replacers:
+                problems.append(
+                    f"loss terms {replacers[name]!r} and {term.name!r} both replace {name!r}: leave one out"
+                )
+            replacers[name] = term.name
+    acting = {name: owned for name, owned in by_name.items() if name not in replacers}
+    if not acting:
+        problems.append(
+            "no loss term: nothing would be learnt; give labels, or rules and a method that learns from them"
+        )
+    return acting, problems
+
+
+def planned_groups(
+    layout: ModelLayout, claims: Sequence[tuple[str, ParameterClaim]], total: int
+) -> tuple[tuple[Group, ...], list[str]]:
+    """Return which parameters train and when, and what is wrong with the claims."""
+    if not claims:
+        return (), [
+            "no method says which parameters train: name a learning method under methods (`triune plugins` lists them)"
+        ]
+    windows = resolve(layout, claims, total)
+    groups = groups_of(windows.of, {one.name: one.elements for one in layout.parameters})
+    problems = list(windows.problems)
+    if not groups and not problems:
+        problems.append(
+            f"no parameter ever trains: plugins {listed(sorted({owner for owner, _ in claims}))} freeze them all"
+        )
+    idle = idle_stretch(groups, total)
+    if groups and idle is not None:
+        problems.append(f"no parameter trains at step {idle}: let one window begin there, or make the run shorter")
+    return groups, problems
+
+
+def idle_stretch(groups: Iterable[Group], total: int) -> int | None:
+    """Return the first step at which nothing trains, or None."""
+    step = 0
+    windows = sorted((window.start, window.stop) for group in groups for window in group.windows)
+    for start, stop in windows:
+        if start > step:
+            return step
+        step = max(step, stop)
+    return step if step < total else None
+
+
+def unconsumed(rules: GroundedRules, hooks: Hooks) -> list[str]:
+    """Return a problem for each rule that no active method will read."""
+    from triune.hooks import declared
+
+    asked = {Seat(seat) for plugin in hooks.plugins.values() for seat in declared(plugin, "seats")}
+    asked |= {Seat.LABELS} if hooks.implementers(RuleApplication.label_examples) else set()
+    asked |= {Seat.STRUCTURE} if hooks.implementers(RuleApplication.constrain_outputs) else set()
+    idle = [rule.name for rule in rules.rules if not rule.seats & asked]
+    if not idle:
+        return []
+    return [
+        f"nothing reads rule {listed(map(repr, idle), 5)}: no active method asks for rules in "
+        f"{'its seats' if asked else 'any seat'}; name a rule method under methods, or leave the rules out"
+    ]
+
+
+def contested(hooks: Hooks) -> list[str]:
+    """Return a problem for each decision that two plugins would take."""
+    specs = (RuleApplication.label_examples, LossComposition.compose_loss, ParameterFreezing.build_optimizer)
+    return [sentence for spec in specs if (sentence := hooks.contested(spec))]
+
+
+def table_of(data: Data, split: str, examples: Examples) -> Table:
+    """Return what the plan says of a split."""
+    cells = data.labels(split)
+    counts = Counter(str(label) for cell in (() if cells is None else cells) for label in label_set(cell) or ())
+    return Table(
+        source=data.place(split),
+        rows=len(data.splits[split]),
+        labelled=int(examples.labelled.sum()),
+        tokens=int(examples.lengths.sum()),
+        longest=int(examples.lengths.max(initial=0)),
+        distribution=dict(sorted(counts.items(), key=lambda item: -item[1])),
+    )
+
+
+def checked(problems: Iterable[str]) -> None:
+    """Raise if there are problems.
+
+    Raises:
+        PlanError: with all of them.
+    """
+    found = tuple(dict.fromkeys(problems))
+    if found:
+        raise PlanError(found)

@@ -1,0 +1,150 @@
+"""From a configuration to everything a run needs: the first half of the life of a run.
+
+config → plugins → `load_data` → `prepare_data`* → `build_model` → `adapt_model`* → `rules`* → ground →
+`label_examples` → `claim_parameters`* → `loss_terms`* → plan.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+from typing import TYPE_CHECKING
+
+from triune.errors import PlanError, listed, nearest
+from triune.hookspecs import LossComposition, ParameterFreezing
+from triune.learning_table import training_examples
+from triune.machine import precision_of
+from triune.opening import Opened, build, encode, load, objective_of, started
+from triune.plan import (
+    Memory,
+    Plan,
+    PluginRow,
+    Steps,
+    checked,
+    contested,
+    planned_groups,
+    planned_terms,
+    table_of,
+    unconsumed,
+)
+from triune.probe import Probe, probe
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+
+    from triune.config import LoadedConfig
+    from triune.context import Run
+    from triune.data import Data
+    from triune.examples import Examples
+    from triune.objective import Objective
+    from triune.optimisation import Group
+    from triune.types import JSON, GroundedRules
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """All that a run needs, and its plan."""
+
+    opened: Opened
+    data: Data
+    rules: GroundedRules
+    examples: Mapping[str, Examples]
+    objective: Objective
+    plan: Plan
+
+
+def prepare(
+    loaded: LoadedConfig,
+    frames: Mapping[str, pd.DataFrame] | None = None,
+    machine: Mapping[str, JSON] | None = None,
+) -> Prepared:
+    """Do everything that comes before step 0.
+
+    Raises:
+        TriuneError: something is wrong; nothing was written.
+    """
+    run, hooks = started(loaded, frames)
+    checked(contested(hooks))
+    data = load(run, hooks)
+    opened = build(run, hooks, data)
+    rules = opened.grounded(data)
+    examples = encode(opened.bundle, data)
+    train, rules, notes = training_examples(opened, data, rules, examples)
+    examples = {**examples, "train": train}
+    owned_terms = hooks.collect(LossComposition.loss_terms, run=run, rules=rules)
+    terms, term_problems = planned_terms(owned_terms)
+    steps = steps_of(run, len(train))
+    claims = hooks.collect(ParameterFreezing.claim_parameters, run=run, layout=opened.layout)
+    groups, claim_problems = planned_groups(opened.layout, claims, steps.total)
+    checked([*term_problems, *claim_problems, *unconsumed(rules, hooks)])
+    objective = objective_of(opened, rules, terms)
+    seen = _probed(objective, train, opened)
+    plan = Plan(
+        plugins=plugin_rows(loaded),
+        tables={split: table_of(data, split, examples[split]) for split in data.splits},
+        model=type(opened.bundle.model).__name__,
+        layout=opened.layout,
+        groups=groups,
+        terms=terms,
+        composer=next(iter(hooks.implementers(LossComposition.compose_loss)), None),
+        optimizer=next(iter(hooks.implementers(ParameterFreezing.build_optimizer)), None),
+        rules=tuple(rule.name for rule in opened.rules),
+        steps=steps,
+        memory=memory_of(opened, groups, steps, seen),
+        machine={"device": run.device, "precision": precision_of(run), **(machine or {})},
+        writes=(),
+        notes=(*data.notes, *notes),
+    )
+    return Prepared(opened, data, rules, examples, objective, plan)
+
+
+def steps_of(run: Run, examples: int) -> Steps:
+    """Return how long the run is."""
+    training = run.config.training
+    per_epoch = max(ceil(examples / training.batch_size), 1)
+    total = training.max_steps or ceil(training.epochs * per_epoch)
+    return Steps(
+        total / per_epoch, per_epoch, total, training.batch_size, training.accumulate, round(training.warmup * total)
+    )
+
+
+def memory_of(opened: Opened, groups: Sequence[Group], steps: Steps, seen: Probe) -> Memory:
+    """Return what the run will hold at its fullest: fp32 gradients, and AdamW's two moments."""
+    starts = {window.start for group in groups for window in group.windows}
+    training = max((sum(group.elements for group in groups if group.window(step)) for step in starts), default=0)
+    weights = sum(parameter.nbytes for parameter in opened.bundle.model.parameters())
+    part = ceil(steps.batch / steps.accumulate)
+    return Memory(weights, 4 * training, 8 * training, seen.bytes_per_example * part)
+
+
+def plugin_rows(loaded: LoadedConfig) -> tuple[PluginRow, ...]:
+    """Return the plugins of a run as the plan and `run.json` show them."""
+    from triune.catalog import source_hash
+
+    return tuple(
+        PluginRow(
+            plugin.name,
+            plugin.family,
+            plugin.entry.distribution if plugin.entry else "passed from Python",
+            plugin.entry.version if plugin.entry else "",
+            source_hash(plugin.entry or plugin.cls),
+        )
+        for plugin in loaded.plugins
+    )
+
+
+def _probed(objective: Objective, train: Examples, opened: Opened) -> Probe:
+    seen = probe(objective, train, opened.run.device, opened.hooks, opened.run)
+    problems = list(seen.problems)
+    stopping = opened.run.config.training.early_stopping
+    if stopping and not isinstance(seen.metrics.get(stopping.metric), int | float):
+        numbers = [name for name, value in seen.metrics.items() if isinstance(value, int | float)]
+        problems.append(
+            f"training.early_stopping.metric: {stopping.metric!r} is not measured; metrics: {listed(numbers)}"
+            f"{nearest(stopping.metric, numbers)}"
+        )
+    if problems:
+        raise PlanError(problems)
+    return seen

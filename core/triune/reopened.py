@@ -1,0 +1,96 @@
+"""A finished run opened again, to evaluate it or to predict with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
+
+from triune.catalog import installed
+from triune.config import LoadedConfig, load_config
+from triune.context import Finished
+from triune.errors import DataError, OutputError, PluginError
+from triune.evaluation import evaluate_split
+from triune.folder import MODEL, Folder
+from triune.hooks import Hooks
+from triune.hookspecs import RunLifecycle
+from triune.opening import build, encode, objective_of, started
+from triune.spaces import restored
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from triune.context import Run
+    from triune.data import Data
+    from triune.types import JSON
+
+SPLIT = "test"
+
+
+class Reader(Protocol):
+    """A data plugin that can read one more table in the way it read the run's."""
+
+    def reading(self, source: str | Path | pd.DataFrame) -> object:
+        """Return a plugin whose `load_data` brings `source` as the test table, and nothing else."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A table predicted and measured by a finished run."""
+
+    place: str
+    predictions: pd.DataFrame
+    metrics: Mapping[str, JSON]
+
+
+def evaluation(folder: Path, source: str | Path | pd.DataFrame, plugins: Mapping[str, object] | None = None) -> Found:
+    """Return the predictions of a finished run for a table, and its metrics over the rows that have a label."""
+    place = Folder(folder)
+    facts = place.facts()
+    loaded = _configuration(place, facts, plugins)
+    space, roles = facts["space"], facts["roles"]
+    assert isinstance(space, Mapping) and isinstance(roles, Mapping)
+    finished = Finished(folder / MODEL, restored(space), {role: str(column) for role, column in roles.items()}, facts)
+    if not (finished.model / "config.json").is_file():
+        raise OutputError(f"{str(finished.model)!r} holds no model: run again with another output")
+    run, hooks = started(loaded, finished=finished)
+    data = _table(source, hooks, run)
+    opened = build(run, hooks, data)
+    rules = opened.grounded(data)
+    objective = objective_of(opened, rules, {})
+    objective.eval()
+    examples = encode(opened.bundle, data)[SPLIT]
+    found = evaluate_split(objective.outputs, examples, data.splits[SPLIT], hooks, run, finished.space, rules)
+    return Found(data.place(SPLIT), found.predictions, found.metrics)
+
+
+def _configuration(place: Folder, facts: Mapping[str, JSON], plugins: Mapping[str, object] | None) -> LoadedConfig:
+    config = cast("dict[str, object]", facts["config"])
+    loaded = load_config(config, catalog=installed(), instances=plugins or {})
+    folder = Path(str(facts["folder"]))
+    return LoadedConfig(loaded.run, loaded.plugins, folder if folder.is_dir() else place.path)
+
+
+def _table(source: str | Path | pd.DataFrame, hooks: Hooks, run: Run) -> Data:
+    """Return the one table, read as the run read its own: by its data plugin, or by one that reads files and frames.
+
+    Raises:
+        DataError: there is nothing in it.
+    """
+    reader = next((one.reading(source) for one in hooks.plugins.values() if hasattr(one, "reading")), None)
+    decided = Hooks({"table": reader or _any_reader(run).reading(source)}).decide(RunLifecycle.load_data, run=run)
+    if decided is None or not len(decided[1].splits[SPLIT]):
+        raise DataError(f"{source}: there is nothing to predict: give at least one row")
+    return decided[1]
+
+
+def _any_reader(run: Run) -> Reader:
+    """Return an installed data plugin that reads files and frames, set to the columns of the run."""
+    assert run.finished is not None
+    for entry in installed():
+        cls = entry.load() if entry.family == "data" and entry.status == "available" else None
+        if cls is not None and hasattr(cls, "reading"):
+            return cast("Reader", cls(cls.Config.model_validate(dict(run.finished.roles))))  # type: ignore[attr-defined]
+    raise PluginError("no installed data plugin reads files: install one (`triune plugins` lists them)")

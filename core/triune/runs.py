@@ -1,0 +1,196 @@
+"""The life of a run as a caller sees it: plan, run, evaluate, predict."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from triune.catalog import installed
+from triune.config import LoadedConfig, load_config, resolved
+from triune.errors import DataError, OutputError, TriuneError
+from triune.folder import MODEL, RESULTS, Folder
+from triune.result import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import pandas as pd
+
+    from triune.config import RunConfig, Training
+    from triune.journal import Observer
+    from triune.plan import Plan
+    from triune.prepared import Prepared
+    from triune.types import JSON
+
+    Source = str | Path | Mapping[str, object] | RunConfig
+    Frames = Mapping[str, pd.DataFrame]
+
+
+def plan(
+    config: Source,
+    *,
+    data: Frames | None = None,
+    plugins: Mapping[str, object] | None = None,
+    overrides: Sequence[str] = (),
+    without: Sequence[str] = (),
+    output: str | Path | None = None,
+) -> Plan:
+    """Check everything that a run would do and return it, without writing or training anything.
+
+    Raises:
+        TriuneError: something is wrong.
+    """
+    loaded = _loaded(config, plugins, overrides, without)
+    with _computing(loaded.run.training, None) as threads:
+        return _prepared(loaded, data, threads, _output(loaded, output)).plan
+
+
+def run(
+    config: Source,
+    *,
+    data: Frames | None = None,
+    plugins: Mapping[str, object] | None = None,
+    overrides: Sequence[str] = (),
+    without: Sequence[str] = (),
+    output: str | Path | None = None,
+    resume: str | None = None,
+    overwrite: bool = False,
+    observers: Sequence[Observer] = (),
+) -> Result:
+    """Fine-tune a model as a configuration says.
+
+    Args:
+        config: a YAML or JSON file, or the same as a mapping.
+        data: tables from Python, by split ("train", "valid", "test", "unlabelled").
+        plugins: plugin objects from Python, by the names that the configuration uses for them.
+        overrides: `KEY=VALUE`, put over what the configuration says.
+        without: names of installed plugins to treat as if they were not.
+        output: the run's folder; otherwise the configuration's, otherwise `runs/NAME` of its file.
+        resume: "auto" goes on where a stopped run was, or returns a finished one.
+        overwrite: delete a run that is in the folder.
+        observers: functions that are told every `Event`.
+
+    Returns:
+        The finished run, with its metrics by split.
+
+    Raises:
+        TriuneError: something is wrong; before step 0, nothing has been written then.
+        Interrupted: SIGTERM or SIGINT; the run was saved and `resume="auto"` goes on.
+    """
+    from triune.finishing import train
+    from triune.signals import listening
+
+    if resume not in (None, "auto"):
+        raise TriuneError(f"resume is {resume!r}: 'auto' goes on where a stopped run was, None begins a new one")
+    begun = time.perf_counter()
+    loaded = _loaded(config, plugins, overrides, without)
+    folder = Folder(_output(loaded, output))
+    folder.claim(resume=resume is not None, overwrite=overwrite)
+    with listening() as listener, _computing(loaded.run.training, folder.threads()) as threads:
+        prepared = _prepared(loaded, data, threads, folder.path)
+        identity = identity_of(loaded, prepared)
+        if folder.finished:
+            return _same(folder, identity)
+        return train(loaded, prepared, folder, identity, listener, observers, begun)
+
+
+def evaluate(
+    folder: str | Path, data: str | Path | pd.DataFrame, *, plugins: Mapping[str, object] | None = None
+) -> dict[str, JSON]:
+    """Return the metrics of a finished run on a labelled table: a file, or a frame with the columns of the run.
+
+    Raises:
+        TriuneError: the folder holds no finished run, or the table cannot be used.
+    """
+    from triune.reopened import evaluation
+
+    found = evaluation(Path(folder), data, plugins)
+    if not found.metrics["labelled"]:
+        raise DataError(
+            f"{found.place}: no example has a label, so there is nothing to measure: give labels, or predict"
+        )
+    return dict(found.metrics)
+
+
+def predict(
+    folder: str | Path, data: str | Path | pd.DataFrame, *, plugins: Mapping[str, object] | None = None
+) -> pd.DataFrame:
+    """Return the predictions of a finished run: "predicted", and "probability of LABEL" for each label.
+
+    The index is the table's: line numbers of a file, or the frame's own index.
+
+    Raises:
+        TriuneError: the folder holds no finished run, or the table cannot be used.
+    """
+    from triune.reopened import evaluation
+
+    return evaluation(Path(folder), data, plugins).predictions.drop(columns="gold")
+
+
+def identity_of(loaded: LoadedConfig, prepared: Prepared) -> str:
+    """Return a hash of all that decides the outcome: configuration, plugins, data. A checkpoint carries it."""
+    config = {key: value for key, value in resolved(loaded).items() if key != "output"}
+    plugins = [(row.name, row.sha256) for row in prepared.plan.plugins]
+    tables = sorted((split, source.sha256, source.rows) for split, source in prepared.data.sources.items())
+    return sha256(json.dumps([config, plugins, tables], default=str, sort_keys=True).encode()).hexdigest()
+
+
+def _loaded(
+    config: Source, plugins: Mapping[str, object] | None, overrides: Sequence[str], without: Sequence[str]
+) -> LoadedConfig:
+    return load_config(config, catalog=installed(without), instances=plugins or {}, overrides=overrides)
+
+
+def _output(loaded: LoadedConfig, output: str | Path | None) -> Path:
+    return Path(output) if output is not None else loaded.run.output or Path("runs") / "run"
+
+
+def _prepared(loaded: LoadedConfig, frames: Frames | None, threads: int, folder: Path) -> Prepared:
+    from triune.prepared import prepare
+
+    prepared = prepare(loaded, frames, {"threads": threads})
+    return replace(prepared, plan=replace(prepared.plan, writes=tuple(folder / name for name in (MODEL, *RESULTS))))
+
+
+def _same(folder: Folder, identity: str) -> Result:
+    """Return a finished run that is asked for again."""
+    facts = folder.facts()
+    if facts["identity"] != identity:
+        raise OutputError(
+            f"output {str(folder.path)!r} holds a finished run of another configuration, data or plugins: give another "
+            "output, or `--overwrite` to delete it"
+        )
+    return Result(folder.path, folder.metrics(), facts)
+
+
+@contextmanager
+def _computing(training: Training, recorded: int | None) -> Iterator[int]:
+    """Compute as the run says inside the block; give threads and random states back to the caller after it."""
+    from triune.machine import choose_threads, threads
+    from triune.state import random_state, set_random_state
+
+    before = random_state()
+    count = recorded or choose_threads(training.threads)
+    try:
+        with threads(count):
+            seed_everything(training.seed)
+            yield count
+    finally:
+        set_random_state(before)
+
+
+def seed_everything(seed: int) -> None:
+    """Seed the global generators of Python, numpy and torch."""
+    import random
+
+    import numpy as np
+    import torch
+
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)

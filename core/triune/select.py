@@ -1,0 +1,137 @@
+"""Which parameters: selectors as values, combined with `&`, `|` and `~`.
+
+>>> print(Name("*.bias") & ~Head())
+Name('*.bias') & ~Head()
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from triune.types import ModelLayout, ParameterInfo
+
+
+class Selector:
+    """A set of parameters, told by name, owner and place."""
+
+    __slots__ = ()
+
+    def takes(self, parameter: ParameterInfo, layout: ModelLayout) -> bool:
+        """Return whether the parameter is in the set."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what it takes")
+
+    def __and__(self, other: Selector) -> Both:
+        return Both(self, other)
+
+    def __or__(self, other: Selector) -> Either:
+        return Either(self, other)
+
+    def __invert__(self) -> Except:
+        return Except(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Name(Selector):
+    """Parameters whose full name matches a glob: `Name("bert.encoder.layer.0.*")`."""
+
+    glob: str
+
+    def takes(self, parameter: ParameterInfo, layout: ModelLayout) -> bool:
+        """Return whether the name matches."""
+        return fnmatchcase(parameter.name, self.glob)
+
+    def __repr__(self) -> str:
+        return f"Name({self.glob!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner(Selector):
+    """Parameters that a plugin brought: `Owner("lora")`; the task owns the model's own."""
+
+    plugin: str
+
+    def takes(self, parameter: ParameterInfo, layout: ModelLayout) -> bool:
+        """Return whether the plugin brought it."""
+        return parameter.owner == self.plugin
+
+    def __repr__(self) -> str:
+        return f"Owner({self.plugin!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Depth(Selector):
+    """Parameters of one block, counted from the input; negative counts from the top: `Depth(-1)`."""
+
+    index: int
+
+    def takes(self, parameter: ParameterInfo, layout: ModelLayout) -> bool:
+        """Return whether it belongs to the block."""
+        index = self.index if self.index >= 0 else layout.blocks + self.index
+        return parameter.depth == index
+
+    def __repr__(self) -> str:
+        return f"Depth({self.index})"
+
+
+@dataclass(frozen=True, slots=True)
+class Head(Selector):
+    """Parameters of the task's head."""
+
+    def takes(self, parameter: ParameterInfo, layout: ModelLayout) -> bool:
+        """Return whether it belongs to the head."""
+        return parameter.head
+
+    def __repr__(self) -> str:
+        return "Head()"
+
+
+@dataclass(frozen=True, slots=True)
+class Both(Selector):
+    """What two selectors both take."""
+
+    left: Selector
+    right: Selector
+
+    def takes(self, parameter: ParameterInfo, layout: ModelLayout) -> bool:
+        """Return whether both take it."""
+        return self.left.takes(parameter, layout) and self.right.takes(parameter, layout)
+
+    def __repr__(self) -> str:
+        return f"{_inside(self.left)} & {_inside(self.right)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Either(Selector):
+    """What at least one of two selectors takes."""
+
+    left: Selector
+    right: Selector
+
+    def takes(self, parameter: ParameterInfo, layout: ModelLayout) -> bool:
+        """Return whether one of them takes it."""
+        return self.left.takes(parameter, layout) or self.right.takes(parameter, layout)
+
+    def __repr__(self) -> str:
+        return f"{self.left!r} | {self.right!r}"
+
+
+@dataclass(frozen=True, slots=True)
+class Except(Selector):
+    """What a selector does not take."""
+
+    inner: Selector
+
+    def takes(self, parameter: ParameterInfo, layout: ModelLayout) -> bool:
+        """Return whether the inner selector leaves it."""
+        return not self.inner.takes(parameter, layout)
+
+    def __repr__(self) -> str:
+        inside = repr(self.inner)
+        return f"~({inside})" if isinstance(self.inner, Both | Either) else f"~{inside}"
+
+
+def _inside(selector: Selector) -> str:
+    return f"({selector!r})" if isinstance(selector, Either) else repr(selector)

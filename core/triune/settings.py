@@ -1,0 +1,151 @@
+"""The models of a configuration: what a user may write, with its bounds, its defaults and what it means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+# Strict: `true` is no number and `"5"` is text, whatever pydantic would make of them.
+Count: TypeAlias = Annotated[int, Field(strict=True, ge=1)]
+Seed: TypeAlias = Annotated[int, Field(strict=True, ge=0, lt=2**32)]
+Real: TypeAlias = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+
+
+def _named(value: object) -> object:
+    if value == "":
+        raise ValueError("found an empty text, wanted a path")
+    return value
+
+
+def _from_folder(path: Path, info: ValidationInfo) -> Path:
+    context = info.context if isinstance(info.context, Mapping) else {}
+    folder = context.get("folder")
+    # Links are not followed: a cache's target has a name, and an ending, that says nothing.
+    return (folder if isinstance(folder, Path) else Path.cwd()) / path.expanduser()
+
+
+InputPath: TypeAlias = Annotated[Path, BeforeValidator(_named), AfterValidator(_from_folder)]
+"""A path that a plugin reads; in a configuration file it starts at the file's folder. It need not exist yet."""
+
+
+class EarlyStopping(BaseModel):
+    """Stop when the metric has not become better for a while."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    metric: Annotated[str, Field(min_length=1, strict=True)] = Field(
+        "macro_f1", description="The metric of the validation data that decides, also on which model is best."
+    )
+    patience: Count = Field(3, description="Evaluations without a better value after which training ends.")
+    min_delta: Annotated[Real, Field(ge=0)] = Field(0.0, description="How much better a value must be to count.")
+
+
+class Training(BaseModel):
+    """How a run learns, whatever it learns."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: Annotated[Real, Field(gt=0)] = Field(3.0, description="How often the examples are gone through.")
+    max_steps: Count | None = Field(None, description="Optimiser steps after which training ends, if that is sooner.")
+    batch_size: Count = Field(32, description="Examples an optimiser step learns from.")
+    accumulate: Count = Field(1, description="Parts a batch is split into; the result is the same, memory falls.")
+    learning_rate: Annotated[Real, Field(gt=0)] = Field(2e-5, description="The highest rate of the schedule.")
+    schedule: Literal["linear", "cosine", "constant"] = Field(
+        "linear", description="How the learning rate goes on after the warm-up: it falls to zero, or stays."
+    )
+    warmup: Annotated[Real, Field(ge=0, lt=1)] = Field(
+        0.06, description="Share of the steps in which the learning rate rises from zero."
+    )
+    weight_decay: Annotated[Real, Field(ge=0)] = Field(
+        0.01, description="Decoupled weight decay (AdamW); none on biases and normalisation layers."
+    )
+    clip: Annotated[Real, Field(gt=0)] | None = Field(
+        1.0, description="Largest norm of the gradient; longer ones are shortened to it. null: no limit."
+    )
+    max_length: Count | None = Field(
+        256, description="Tokens of an example; the rest is cut off. null: as many as the model takes."
+    )
+    seed: Seed = Field(42, description="Where all random numbers of the run start.")
+    data_seed: Seed | None = Field(
+        None, description="Where those of the split and the order of the examples start. null: at `seed`."
+    )
+    threads: Count | None = Field(None, description="Threads of the CPU. null: as many as are measured to be fastest.")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="Where to compute. auto: on a GPU if there is one."
+    )
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="Numbers of the forward pass. auto: bf16 where the hardware computes it fast."
+    )
+    dropout: Literal["fast", "torch"] = Field(
+        "fast", description="Who draws dropout masks: a fast generator of ours, or torch, whose numbers others know."
+    )
+    validation: Annotated[Real, Field(ge=0, lt=1)] = Field(
+        0.1, description="Share of train set aside, stratified, when no valid table is given. 0: none."
+    )
+    evaluate_every: Count | None = Field(None, description="Steps between evaluations. null: each epoch.")
+    checkpoint_every: Count | None = Field(None, description="Steps between checkpoints. null: each epoch.")
+    early_stopping: EarlyStopping | None = Field(
+        EarlyStopping(), description="When to stop before the last epoch. null: never."
+    )
+    keep_best: Annotated[bool, Field(strict=True)] = Field(
+        True, description="Whether the run ends with its best model rather than with its last."
+    )
+
+    @field_validator("accumulate")
+    @classmethod
+    def _parts_hold_an_example(cls, parts: int, info: ValidationInfo) -> int:
+        batch = info.data.get("batch_size")
+        if isinstance(batch, int) and parts > batch:
+            raise ValueError(f"found {parts}, wanted at most batch_size ({batch}): each part needs an example")
+        return parts
+
+
+class Section(BaseModel):
+    """A plugin as a configuration names it; its own settings are `settings`."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    use: Annotated[str, Field(min_length=1, strict=True)] = Field(description="The plugin's name.")
+    name: Annotated[str, Field(min_length=1, strict=True)] | None = Field(
+        None, description="What the run calls it, where it is used twice."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_name(cls, value: object) -> object:
+        return {"use": value} if isinstance(value, str) else value
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What the section says to the plugin."""
+        return dict(self.model_extra or {})
+
+
+class RunConfig(BaseModel):
+    """A whole run: what is predicted, from which data, by which methods and rules, and how it is trained."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: Section = Field(description="What is predicted.")
+    data: tuple[Section, ...] = Field(description="Where examples come from; the first loads, the others prepare.")
+    methods: tuple[Section, ...] = Field((), description="How the model learns.")
+    rules: tuple[Section, ...] = Field((), description="What is known beside the labels.")
+    training: Training = Field(Training(), description="How long and how fast it learns.")
+    output: Path | None = Field(None, description="The folder for all that the run leaves behind.")
+
+    @field_validator("data", "methods", "rules", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, value: object) -> object:
+        return (value,) if isinstance(value, str | Mapping | Section) else value

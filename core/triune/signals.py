@@ -1,0 +1,58 @@
+"""Leaving in good order: SIGTERM and SIGINT are heard, the step is finished, the run is saved, then it leaves."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+
+class Interrupted(KeyboardInterrupt):
+    """The run was asked to stop; everything up to the last step is saved."""
+
+    def __init__(self, number: int) -> None:
+        """Keep which signal asked."""
+        super().__init__(f"stopped by {signal.Signals(number).name}")
+        self.exit_code = 128 + number
+
+
+class Listener:
+    """Whether somebody asked the run to stop."""
+
+    def __init__(self) -> None:
+        self.heard: int | None = None
+
+    def hear(self, number: int, frame: FrameType | None) -> None:
+        """Note the signal; a second one leaves at once."""
+        if self.heard is not None:
+            raise Interrupted(number)
+        self.heard = number
+
+    def obey(self) -> None:
+        """Raise if a signal was heard.
+
+        Raises:
+            Interrupted: one was.
+        """
+        if self.heard is not None:
+            raise Interrupted(self.heard)
+
+
+@contextmanager
+def listening() -> Iterator[Listener]:
+    """Hear SIGTERM and SIGINT inside the block; outside the main thread nothing can be heard."""
+    listener = Listener()
+    if threading.current_thread() is not threading.main_thread():
+        yield listener
+        return
+    before = {number: signal.signal(number, listener.hear) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield listener
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,332 @@
+"""The frozen values that cross the hooks.
+
+A plugin author reads `Rule`, `LossTerm`, `ParameterClaim` (what one contributes) and `Step`, `Batch`,
+`Outputs` (what one is given). Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from fractions import Fraction
+from typing import TYPE_CHECKING, Protocol
+
+from triune.schedules import Schedule
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from triune.data import Data
+    from triune.examples import Examples
+    from triune.logic import Formula, SoftFormula
+    from triune.select import Selector
+    from triune.spaces import OutputSpace
+
+LabelValue = str | int
+JSON = Mapping[str, "JSON"] | list["JSON"] | str | int | float | bool | None
+When = int | Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A moment of the run: `index` optimiser steps are done, of `total`."""
+
+    index: int
+    total: int
+    epoch: int = 0
+
+    @property
+    def share(self) -> float:
+        """How much of the run is done, in [0, 1]."""
+        return self.index / max(self.total, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Examples on their way through the model; every tensor's first dimension is (batch,)."""
+
+    rows: Tensor  # (batch,) positions of the examples in their table
+    inputs: Mapping[str, Tensor]  # what the model's forward takes, by name
+    targets: Tensor  # (batch, classes) probabilities; zeros where there is no label
+    labelled: Tensor  # (batch,) 1.0 where the example has a label, else 0.0
+    weights: Tensor  # (batch,) how much the example counts
+    split: str = "train"  # the table that `rows` point into
+
+    def to(self, device: str) -> Batch:
+        """Return the batch on a device."""
+        return Batch(
+            rows=self.rows.to(device),
+            inputs={name: tensor.to(device) for name, tensor in self.inputs.items()},
+            targets=self.targets.to(device),
+            labelled=self.labelled.to(device),
+            weights=self.weights.to(device),
+            split=self.split,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What the model says of a batch."""
+
+    scores: Tensor  # (batch, classes) the task's raw scores
+    space: OutputSpace  # what the scores are scores of
+    hidden: Tensor | None = None  # (batch, features) the representation the head reads, where there is one
+
+
+@dataclass(frozen=True, slots=True)
+class TermValues:
+    """A term's unreduced values and how much each counts.
+
+    The core divides the sum of `values * mask` by the sum of `mask` over everything one optimiser step
+    learns from, so that parts and processes add up to the whole batch.
+    """
+
+    values: Tensor  # (batch, …)
+    mask: Tensor  # same shape; 0 where the term does not apply, else the value's weight
+
+
+@dataclass(frozen=True, slots=True)
+class LossTerm:
+    """A named, unreduced loss with a mask, a weight and a schedule.
+
+    Attributes:
+        name: unique in the run: "task", "rules", "anchor".
+        compute: the values and their mask, from the step, the batch and the outputs.
+        weight: a number or a schedule.
+        counts: the sum of the mask, (), from the batch alone. Without it a batch that is split into parts is
+            forwarded once more, to learn what to divide by.
+        replaces: names of terms that this one stands in for.
+    """
+
+    name: str
+    compute: Callable[[Step, Batch, Outputs], TermValues]
+    weight: Schedule = field(default_factory=lambda: Schedule.constant(1.0))
+    counts: Callable[[Batch], Tensor] | None = None
+    replaces: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterClaim:
+    """What a plugin asks of parameters: train or freeze, from when to when, at what learning-rate scale.
+
+    Attributes:
+        where: which parameters: `Name("*.bias")`, `Owner("lora") & Depth(3)`, `~Head()`.
+        trainable: whether they train inside the window.
+        lr_scale: multiplies the learning rate; scales of several claims multiply, so order does not matter.
+        start: first step of the half-open window: a step, or a `Fraction` of the run.
+        stop: first step after the window; None is the end of the run.
+        default: a default yields to any claim that is none.
+    """
+
+    where: Selector
+    trainable: bool
+    lr_scale: float = 1.0
+    start: When = 0
+    stop: When | None = None
+    default: bool = False
+
+
+class Seat(Enum):
+    """Where a rule may act."""
+
+    LABELS = "labels"
+    LOSS = "loss"
+    REGULARISER = "regulariser"
+    STRUCTURE = "structure"
+    POLICY = "policy"
+
+
+ALL = frozenset(Seat)
+
+
+class Condition(Protocol):
+    """A predicate on examples, grounded once for a whole table."""
+
+    def ground(self, examples: pd.DataFrame, roles: Mapping[str, str]) -> NDArray[np.bool_]:
+        """Return (examples,) whether the condition holds; `roles` names the column of the text."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Always:
+    """The condition that every example satisfies."""
+
+    def ground(self, examples: pd.DataFrame, roles: Mapping[str, str]) -> NDArray[np.bool_]:
+        """Return (examples,) true."""
+        import numpy as np
+
+        return np.ones(len(examples), dtype=np.bool_)
+
+
+ALWAYS = Always()
+
+
+@dataclass(frozen=True, slots=True)
+class TextMatches:
+    """The condition that a Python function of the text returns something true."""
+
+    fn: Callable[[str], object]
+
+    def ground(self, examples: pd.DataFrame, roles: Mapping[str, str]) -> NDArray[np.bool_]:
+        """Return (examples,) whether `fn(text)` is true."""
+        import numpy as np
+
+        texts = examples[roles["text"]]
+        return np.fromiter((bool(self.fn(text)) for text in texts), dtype=np.bool_, count=len(texts))
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """When an example satisfies a condition, then the outputs satisfy a formula.
+
+    Attributes:
+        name: unique in the run.
+        then: what the outputs satisfy.
+        when: which examples the rule speaks of.
+        confidence: p in (0, 1]; a weight of log(p / (1 - p)) where a mechanism needs one.
+        hard: whether the rule may never be broken.
+        seats: where it may act; by default wherever an active method asks.
+    """
+
+    name: str
+    then: Formula | SoftFormula
+    when: Condition = ALWAYS
+    confidence: float = 1.0
+    hard: bool = False
+    seats: frozenset[Seat] = ALL
+
+
+@dataclass(frozen=True, slots=True)
+class GroundedRules:
+    """The rules of a run and the examples on which each fires."""
+
+    rules: tuple[Rule, ...]
+    fires: Mapping[str, NDArray[np.bool_]]  # split → (rules, examples)
+
+    def __len__(self) -> int:
+        return len(self.rules)
+
+    def on(self, batch: Batch) -> Tensor:
+        """Return (rules, batch) whether each rule fires on each example of a batch."""
+        import torch
+
+        fires = self.fires[batch.split][:, batch.rows.cpu().numpy()]
+        return torch.from_numpy(fires).to(batch.rows.device)
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What a task makes of the data: a model, and how examples go in and predictions come out.
+
+    Attributes:
+        model: the network, on the CPU and in full precision.
+        space: the random variables that the task predicts.
+        encode: a split of the data into token ids and targets.
+        forward: one pass of the model over a batch.
+        save: write the model so that plain `transformers` loads it.
+        head: globs of the parameter names that belong to the task's head, not to the encoder.
+        usage: a line of Python that loads the exported model, for its card.
+    """
+
+    model: nn.Module
+    space: OutputSpace
+    encode: Callable[[Data, str], Examples]
+    forward: Callable[[nn.Module, Batch], Outputs]
+    save: Callable[[nn.Module, Path], None]
+    head: tuple[str, ...] = ()
+    usage: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterInfo:
+    """One parameter tensor as the layout knows it."""
+
+    name: str
+    owner: str  # the plugin that brought it; the task for the model's own
+    depth: int | None  # the block it belongs to, counted from the input; None outside blocks
+    head: bool
+    elements: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLayout:
+    """The parameters of a model: whose they are and where they sit."""
+
+    parameters: tuple[ParameterInfo, ...]
+    blocks: int  # how many blocks the encoder has
+
+    def where(self, selector: Selector) -> tuple[ParameterInfo, ...]:
+        """Return the parameters that a selector takes."""
+        return tuple(one for one in self.parameters if selector.takes(one, self))
+
+
+@dataclass(frozen=True, slots=True)
+class ParamGroup:
+    """Parameters that share an optimiser setting."""
+
+    names: tuple[str, ...]
+    parameters: tuple[nn.Parameter, ...]
+    learning_rate: float
+    weight_decay: float
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """The plan is made and holds; step 0 is next."""
+
+    plan: object
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """An optimiser step is done."""
+
+    step: Step
+    loss: float
+    terms: Mapping[str, float]
+    learning_rates: tuple[float, ...]
+    examples: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """A split was evaluated."""
+
+    step: Step
+    split: str
+    metrics: Mapping[str, JSON]
+    best: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpointed:
+    """A checkpoint is whole and on disk."""
+
+    step: Step
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something the reader should know and the run goes on."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Training is over: `reason` says why."""
+
+    step: Step
+    reason: str
+
+
+Event = Planned | Stepped | Evaluated | Checkpointed | Warned | Finished
