@@ -37,7 +37,7 @@ def _lines(prepared: Prepared, metrics: Mapping[str, JSON], facts: Mapping[str, 
         *(f"- {split}: {table.rows:,} examples from {table.source}" for split, table in plan.tables.items()),
         "",
     )
-    yield "The resolved configuration, seeds, versions and fingerprints are in `run.json`; `metrics.json` has every figure."
+    yield "The configuration, seeds, versions and fingerprints are in `run.json`; `metrics.json` has every figure."
     if plan.rules:
         yield from (
             "",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     import numpy as np
@@ -45,7 +46,21 @@ class Generators:
             self._torch[purpose] = torch.Generator().manual_seed(seed_of(self.seed, purpose))
         return self._torch[purpose]
 
-    def state_dict(self) -> dict[str, object]:
+    @contextmanager
+    def untouched(self) -> Iterator[None]:
+        """Draw inside the block as if nothing had been drawn after it."""
+        before = self.state_dict()
+        try:
+            yield
+        finally:
+            fresh = Generators(self.seed)
+            for purpose in self._numpy.keys() - before["numpy"].keys():
+                self._numpy[purpose].bit_generator.state = fresh.numpy(purpose).bit_generator.state
+            for purpose in self._torch.keys() - before["torch"].keys():
+                self._torch[purpose].set_state(fresh.torch(purpose).get_state())
+            self.load_state_dict(before)
+
+    def state_dict(self) -> dict[str, dict[str, object]]:
         """Return the state of every generator drawn from so far."""
         return {
             "numpy": {purpose: dict(one.bit_generator.state) for purpose, one in self._numpy.items()},

@@ -142,8 +142,8 @@ class Engine:
         norm = torch.nn.utils.clip_grad_norm_(moving, self.training.clip or float("inf"))
         if not bool(norm.isfinite()):
             raise TrainingError(
-                f"step {step.index + 1}: the gradient's norm is {norm.item()}: nothing was learnt from this step and the "
-                "last checkpoint holds; try a lower training.learning_rate, or training.precision: fp32"
+                f"step {step.index + 1}: the norm of the gradient is {norm.item()}: nothing was learnt from this step "
+                "and the last checkpoint holds; try a lower training.learning_rate, or training.precision: fp32"
             )
 
     def _evaluate_if_due(self) -> None:
@@ -176,7 +176,7 @@ class Engine:
         return evaluate_split(
             outputs_of,
             prepared.examples[split],
-            prepared.data.splits[split],
+            prepared.data.splits[split].index,
             self.hooks,
             self.run,
             prepared.opened.bundle.space,

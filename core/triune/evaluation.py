@@ -62,7 +62,7 @@ def predictions_of(scores: Tensor, space: OutputSpace, index: pd.Index[int]) -> 
 def evaluate_split(
     outputs_of: Callable[[Batch], Outputs],
     examples: Examples,
-    table: pd.DataFrame,
+    index: pd.Index[int],
     hooks: Hooks,
     run: Run,
     space: OutputSpace,
@@ -70,14 +70,14 @@ def evaluate_split(
 ) -> Evaluation:
     """Return the predictions of a split, and the metrics over its labelled examples."""
     scores = scores_of(outputs_of, examples, run.device)
-    predictions = predictions_of(scores, space, table.index)
+    predictions = predictions_of(scores, space, index)
     gold = gold_cells(examples, space)
     predictions.insert(0, "gold", gold)
     labelled = predictions[[cell is not None for cell in gold]]
     metrics = measured(hooks, run, labelled) if len(labelled) else {}
     if len(rules):
         metrics = {**metrics, "rules": rule_report(rules, examples.split, predictions)}
-    return Evaluation(predictions, {**metrics, "examples": len(table), "labelled": len(labelled)})
+    return Evaluation(predictions, {**metrics, "examples": len(index), "labelled": len(labelled)})
 
 
 def gold_cells(examples: Examples, space: OutputSpace) -> list[object]:

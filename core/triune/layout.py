@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -26,6 +25,7 @@ def layout_of(model: nn.Module, owners: Mapping[str, str], head: Iterable[str]) 
             depth=_depth(name, depths),
             head=any(fnmatchcase(name, glob) for glob in globs),
             elements=parameter.numel(),
+            decays=parameter.dim() > 1,
         )
         for name, parameter in model.named_parameters()
     )
@@ -79,8 +79,3 @@ class Ownership:
                 "beside the old ones, so that claims and checkpoints keep finding them"
             )
         self.owners.update(dict.fromkeys(names - set(self.owners), plugin))
-
-
-def decays(name: str) -> bool:
-    """Return whether weight decay applies: to all but biases and the weights of normalisation layers."""
-    return not re.search(r"(^|\.|_)bias$|norm\w*\.weight$", name, flags=re.IGNORECASE)

@@ -61,7 +61,7 @@ def _labelled_by_rules(opened: Opened, rules: GroundedRules, table: pd.DataFrame
     if missing or len(labels) != len(table):
         raise PluginError(
             f"plugin {owner!r} labels {len(labels)} of {len(table)} examples in the columns {listed(labels.columns)}: "
-            f"a row for each example and a column for each label are needed; missing columns: {listed(missing) or 'none'}"
+            f"a row for each example and a column for each label are needed; missing: {listed(missing) or 'none'}"
         )
     soft = labels[list(space.labels)].to_numpy(dtype=np.float32)  # (examples, classes)
     spoken = ~np.isnan(soft).any(axis=1) & (train.labelled == 0)

@@ -10,7 +10,6 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from triune.layout import decays
 from triune.types import ParamGroup
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from triune.config import Training
+    from triune.types import ModelLayout, ParameterInfo
     from triune.windows import Window
 
 SHAPES: Mapping[str, Callable[[float], float]] = {
@@ -43,15 +43,15 @@ class Group:
         return next((one for one in self.windows if one.holds(step)), None)
 
 
-def groups_of(windows: Mapping[str, tuple[Window, ...]], elements: Mapping[str, int]) -> tuple[Group, ...]:
+def groups_of(windows: Mapping[str, tuple[Window, ...]], layout: ModelLayout) -> tuple[Group, ...]:
     """Return the parameters that ever train, by window and decay, in the order of the model."""
-    members: dict[tuple[tuple[Window, ...], bool], list[str]] = {}
-    for name, mine in windows.items():
-        if mine:
-            members.setdefault((mine, decays(name)), []).append(name)
+    members: dict[tuple[tuple[Window, ...], bool], list[ParameterInfo]] = {}
+    for parameter in layout.parameters:
+        if mine := windows[parameter.name]:
+            members.setdefault((mine, parameter.decays), []).append(parameter)
     return tuple(
-        Group(tuple(names), mine, decay, sum(elements[name] for name in names))
-        for (mine, decay), names in members.items()
+        Group(tuple(one.name for one in found), mine, decay, sum(one.elements for one in found))
+        for (mine, decay), found in members.items()
     )
 
 

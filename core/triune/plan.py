@@ -147,7 +147,7 @@ def planned_groups(
             "no method says which parameters train: name a learning method under methods (`triune plugins` lists them)"
         ]
     windows = resolve(layout, claims, total)
-    groups = groups_of(windows.of, {one.name: one.elements for one in layout.parameters})
+    groups = groups_of(windows.of, layout)
     problems = list(windows.problems)
     if not groups and not problems:
         problems.append(

@@ -136,7 +136,7 @@ def plugin_rows(loaded: LoadedConfig) -> tuple[PluginRow, ...]:
 
 
 def _probed(objective: Objective, train: Examples, opened: Opened) -> Probe:
-    seen = probe(objective, train, opened.run.device, opened.hooks, opened.run)
+    seen = probe(objective, train, opened)
     problems = list(seen.problems)
     stopping = opened.run.config.training.early_stopping
     if stopping and not isinstance(seen.metrics.get(stopping.metric), int | float):

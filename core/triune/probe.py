@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from triune.evaluation import gold_cells, measured, predictions_of
+from triune.evaluation import evaluate_split
+from triune.types import GroundedRules, Step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor
 
-    from triune.context import Run
     from triune.examples import Examples
-    from triune.hooks import Hooks
     from triune.objective import Objective
+    from triune.opening import Opened
     from triune.types import JSON, Batch
 
 LONGEST = 2  # of the training table's examples, the longest ones
@@ -30,30 +30,34 @@ class Probe:
     problems: tuple[str, ...]
 
 
-def probe(objective: Objective, examples: Examples, device: str, hooks: Hooks, run: Run) -> Probe:
+def probe(objective: Objective, examples: Examples, opened: Opened) -> Probe:
     """Push the longest training examples through model, terms and metrics; nothing is learnt, nothing is drawn."""
     import numpy as np
-    import pandas as pd
     import torch
 
-    rows = np.argsort(-examples.lengths, kind="stable")[:LONGEST]
-    batch = examples.batch(rows).to(device)
+    device = opened.run.device
+    longest = np.argsort(-examples.lengths, kind="stable")
+    rows = longest[:LONGEST]
     devices = [torch.device(device)] if device.startswith("cuda") else []
-    with torch.random.fork_rng(devices=devices):
-        kept, problems = _gradients(objective, batch)
-    with torch.inference_mode():
-        outputs = objective.outputs(batch)
-    predictions = predictions_of(outputs.scores.float().cpu(), outputs.space, pd.RangeIndex(len(rows)))
-    predictions.insert(0, "gold", gold_cells(examples.at(rows), outputs.space))
-    metrics = measured(hooks, run, predictions)
-    return Probe(kept // max(len(rows), 1), metrics, tuple(problems))
+    with torch.random.fork_rng(devices=devices), opened.run.generators.untouched():
+        kept, problems = _gradients(objective, examples.batch(rows).to(device))
+    labelled = longest[examples.labelled[longest] > 0][:LONGEST]
+    metrics = _metrics(objective, examples.at(labelled), opened) if len(labelled) else {}
+    return Probe(kept // len(rows), metrics, tuple(problems))
+
+
+def _metrics(objective: Objective, examples: Examples, opened: Opened) -> Mapping[str, JSON]:
+    import pandas as pd
+
+    index = pd.RangeIndex(len(examples))
+    nothing = GroundedRules((), {})
+    space = opened.bundle.space
+    return evaluate_split(objective.outputs, examples, index, opened.hooks, opened.run, space, nothing).metrics
 
 
 def _gradients(objective: Objective, batch: Batch) -> tuple[int, list[str]]:
     """Return the bytes kept for the backward pass, and a problem for each term without a gradient path."""
     import torch
-
-    from triune.types import Step
 
     parameters = {parameter.data_ptr() for parameter in objective.parameters()}
     kept: dict[int, int] = {}

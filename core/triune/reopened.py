@@ -62,7 +62,7 @@ def evaluation(folder: Path, source: str | Path | pd.DataFrame, plugins: Mapping
     objective = objective_of(opened, rules, {})
     objective.eval()
     examples = encode(opened.bundle, data)[SPLIT]
-    found = evaluate_split(objective.outputs, examples, data.splits[SPLIT], hooks, run, finished.space, rules)
+    found = evaluate_split(objective.outputs, examples, data.splits[SPLIT].index, hooks, run, finished.space, rules)
     return Found(data.place(SPLIT), found.predictions, found.metrics)
 
 

@@ -252,6 +252,7 @@ class ParameterInfo:
     depth: int | None  # the block it belongs to, counted from the input; None outside blocks
     head: bool
     elements: int
+    decays: bool = True  # whether weight decay applies: to matrices, not to biases and scales
 
 
 @dataclass(frozen=True, slots=True)

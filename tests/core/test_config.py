@@ -527,6 +527,24 @@ def test_every_json_text_is_read_as_json_reads_it(value: object, indent: int | s
     assert marked.value == value
 
 
+PIECES = st.sampled_from([*"\t\n -:,{}[]&*!?|>'\"#%@`~<=0a", "<<", "&t ", "*t", "use: ", "1e999", "\x00", "é"])
+
+
+@given(st.integers(0, len(GOOD)), st.integers(0, 8), st.lists(PIECES, max_size=3).map("".join), st.booleans())
+def test_a_damaged_text_loads_or_is_told_and_never_ends_in_another_error(
+    start: int, length: int, put: str, as_override: bool
+) -> None:
+    text = GOOD[:start] + put + GOOD[start + length :]
+    source = text if not as_override else GOOD
+    changes = [f"methods.lora.weight={put}"] if as_override else []
+    try:
+        for name in ("run.yaml", "run.json"):
+            load(source, name, overrides=changes)
+    except ConfigError as error:
+        assert error.problems
+        assert all("\n" not in line for line in error.problems if "--set" not in line)
+
+
 def test_overrides_are_put_over_the_file_and_read_as_yaml() -> None:
     loaded = load(
         GOOD,

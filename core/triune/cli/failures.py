@@ -1,0 +1,122 @@
+"""What the command line says when something goes wrong, and the exit code it leaves with.
+
+2 is a mistake of the user's, 1 a lack of the machine's or an error nobody foresaw; 130 and 143 are signals.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from triune.errors import TriuneError
+from triune.signals import Interrupted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from types import FrameType
+
+CLOSED_PIPE = 141  # what a shell sees of a program that SIGPIPE ended
+
+
+def guarded(words: Sequence[str], act: Callable[[], int]) -> int:
+    """Return the exit code of an act, having said what it failed at.
+
+    Args:
+        words: the command line, which says how to report.
+        act: what to do.
+    """
+    _never_fail_to_encode()
+    try:
+        with _hearing_sigterm():
+            code = act()
+            sys.stdout.flush()
+            return code
+    except SystemExit as leaving:  # argparse leaves so after --help
+        return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+    except BrokenPipeError as error:
+        return CLOSED_PIPE if _stdout_is_closed() else report(error, words)
+    except (Exception, KeyboardInterrupt) as error:
+        return report(error, words)
+
+
+def report(error: BaseException, words: Sequence[str]) -> int:
+    """Say on standard error what went wrong; return the exit code."""
+    code = _exit_code(error)
+    if "--debug" in words:
+        import traceback
+
+        _say("".join(traceback.format_exception(error)).rstrip())
+    if "--json" in words:
+        import json
+
+        _say(json.dumps({"error": said(error), "exit_code": code}, ensure_ascii=False))
+    elif "--debug" not in words or not isinstance(error, TriuneError):
+        _say(said(error))
+    return code
+
+
+def said(error: BaseException) -> str:
+    """Return the message of an error, with the notes of those it passed through."""
+    notes = [str(note) for note in getattr(error, "__notes__", ())]
+    if isinstance(error, TriuneError):
+        return "\n".join([str(error), *(f"  {note}" for note in notes)])
+    if isinstance(error, KeyboardInterrupt):
+        return "\n".join([str(error) or "interrupted", *notes])
+    what = f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
+    where = f" ({'; '.join(notes)})" if notes else ""
+    return (
+        f"triune failed in a way that was not foreseen: {what}{where}\n"
+        "`--debug` shows the traceback; please report it with the configuration"
+    )
+
+
+def _exit_code(error: BaseException) -> int:
+    if isinstance(error, TriuneError | Interrupted):
+        return error.exit_code
+    return 128 + signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
+
+
+def _say(text: str) -> None:
+    with suppress(OSError, ValueError):  # nobody listens any more
+        print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _hearing_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the block as an exception, so that files are left whole; a run listens in its own way."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise Interrupted(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _never_fail_to_encode() -> None:
+    """Let a terminal that cannot show a character show another, rather than end the run."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None and stream.errors == "strict":
+            reconfigure(errors="replace")
+
+
+def _stdout_is_closed() -> bool:
+    """Return whether the reader of standard output is gone; if so, drop what was left to write."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        with suppress(OSError, ValueError):
+            # Python writes the rest when it exits, and would complain
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False

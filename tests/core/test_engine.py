@@ -1,0 +1,386 @@
+"""Runs of a small model: frozen means frozen, resumed means the same, stopped means stopped in good order."""
+
+import json
+from fractions import Fraction
+
+import pytest
+import torch
+
+import triune
+from tests.support import All, Tables, ToyTask, config, plugins, same, table
+from triune import LossTerm, ParameterClaim, TermValues, hookimpl
+from triune.errors import CheckpointError, OutputError, PlanError, TrainingError
+from triune.select import Depth, Head, Name
+from triune.types import Checkpointed, Evaluated, Stepped, Warned
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*fused.*")
+
+
+class Watcher:
+    """Keep a copy of the weights, their requires_grad and the optimiser's state after every step."""
+
+    def __init__(self):
+        self.weights, self.moving, self.events = [], [], []
+
+    @hookimpl
+    def adapt_model(self, model):
+        self.model = model
+
+    @hookimpl
+    def build_optimizer(self, groups):
+        from triune.optimisation import adamw
+
+        self.optimizer = adamw(groups)
+        self.names = {parameter: name for group in groups for name, parameter in zip(group.names, group.parameters)}
+        return self.optimizer
+
+    @hookimpl
+    def observe(self, event):
+        self.events.append(event)
+        if isinstance(event, Stepped):
+            self.weights.append({name: p.detach().clone() for name, p in self.model.named_parameters()})
+            self.moving.append({self.names[parameter] for parameter in self.optimizer.state})
+
+
+def trained(tmp_path, *methods, name="run", resume=None, observers=(), task=None, data=None, training=None, **others):
+    return triune.run(
+        config(*(["all"] if "no_all" not in others else []), *methods, **(training or {})),
+        plugins={key: value for key, value in plugins(task=task, data=data, **others).items() if key != "no_all"},
+        output=tmp_path / name,
+        resume=resume,
+        observers=observers,
+    )
+
+
+def final(tmp_path, name="run"):
+    from safetensors.torch import load_file
+
+    last = sorted((tmp_path / name / "checkpoints").glob("step-*"))[-1]
+    return load_file(last / "model.safetensors")
+
+
+class Gradual:
+    """Head first, the top block from a third on, a middle block only for a while."""
+
+    @hookimpl
+    def claim_parameters(self, layout):
+        yield ParameterClaim(Head(), trainable=True)
+        yield ParameterClaim(Depth(-1), trainable=True, lr_scale=0.5, start=Fraction(1, 3))
+        yield ParameterClaim(Depth(1), trainable=True, start=4, stop=8)
+
+
+def test_frozen_means_frozen_and_thawed_means_learning(tmp_path):
+    watcher = Watcher()
+    result = trained(
+        tmp_path, "gradual", "watcher", gradual=Gradual(), watcher=watcher, no_all=True, training={"epochs": 2}
+    )
+    total = len(watcher.weights)
+    plan = next(event.plan for event in watcher.events if hasattr(event, "plan"))
+    windows = {name: group.windows for group in plan.groups for name in group.names}
+    for step in range(1, total):
+        before, after = watcher.weights[step - 1], watcher.weights[step]
+        for name in after:
+            inside = any(window.holds(step) for window in windows.get(name, ()))
+            assert torch.equal(before[name], after[name]) != inside, (step, name)
+            assert (name in watcher.moving[step]) == inside, (step, name)
+    assert result.facts["ended"]["step"] == total
+
+
+def test_weight_decay_does_not_reach_what_is_frozen_or_exempt(tmp_path):
+    watcher = Watcher()
+    trained(tmp_path, "watcher", watcher=watcher, training={"weight_decay": 0.5, "epochs": 1})
+    decays = {group["weight_decay"]: len(group["params"]) for group in watcher.optimizer.param_groups}
+    assert decays == {0.5: 5, 0.0: 10}  # embedding, three blocks, head; biases and normalisation
+
+
+class Draws:
+    """A data plugin that draws random numbers, before training and in every step."""
+
+    @hookimpl
+    def prepare_data(self, run, data):
+        order = run.generators.numpy("draws").permutation(len(data.train))
+        return data.with_split("train", data.train.iloc[order])
+
+    @hookimpl
+    def loss_terms(self, run):
+        def noisy(step, batch, outputs):
+            noise = torch.rand(len(batch.rows), generator=run.generators.torch("noise"))
+            return TermValues(outputs.scores.square().mean(-1) * noise, (noise > 0.3).float())
+
+        yield LossTerm("noise", noisy, weight=triune.Schedule.model_validate({"from": 0, "to": 0.1, "over": 0.5}))
+
+
+class Counts:
+    """A method with a state of its own that changes what is learnt."""
+
+    def __init__(self):
+        self.seen = 0
+
+    @hookimpl
+    def loss_terms(self):
+        def drifting(step, batch, outputs):
+            self.seen += 1
+            return TermValues(outputs.scores.square().mean(-1) * (self.seen % 5) / 5, torch.ones(len(batch.rows)))
+
+        yield LossTerm("drift", drifting, counts=lambda batch: torch.tensor(float(len(batch.rows))))
+
+    def state_dict(self):
+        return {"seen": self.seen}
+
+    def load_state_dict(self, state):
+        self.seen = state["seen"]
+
+
+EVERYTHING = {"epochs": 3, "accumulate": 3, "checkpoint_every": 1, "early_stopping": {"patience": 2}}
+
+
+def everything(tmp_path, name, resume=None, observers=()):
+    return trained(
+        tmp_path, "counts", "gradual", name=name, resume=resume, observers=observers, training=EVERYTHING,
+        task=ToyTask(counts=False), counts=Counts(), gradual=Gradual(), draws=Draws(), no_all=True,
+    )  # fmt: skip
+
+
+class Stop(BaseException):
+    """A crash in the middle of everything."""
+
+
+def stopping_at(step):
+    def observer(event):
+        if isinstance(event, Checkpointed) and event.step.index == step:
+            raise Stop
+
+    return observer
+
+
+@pytest.fixture
+def draws(monkeypatch):
+    import tests.core.test_engine as module
+
+    real = module.config
+    monkeypatch.setattr(module, "config", lambda *methods, **training: real(*methods, data=("tables", "draws"), **training))
+
+
+@pytest.mark.parametrize("step", [1, 2, 5, 6, 11, 14])
+def test_a_run_resumed_at_any_step_ends_bit_identical(tmp_path, draws, step):
+    uninterrupted = everything(tmp_path, "whole")
+    with pytest.raises(Stop):
+        everything(tmp_path, "broken", observers=[stopping_at(step)])
+    resumed = everything(tmp_path, "broken", resume="auto")
+    assert same(final(tmp_path, "broken"), final(tmp_path, "whole"))
+    assert resumed.metrics == uninterrupted.metrics
+    lines = [(tmp_path / name / "history.jsonl").read_text().splitlines() for name in ("broken", "whole")]
+    steps = [[(row["step"], row["terms"]) for row in map(json.loads, one) if row["event"] == "step"] for one in lines]
+    assert steps[0] == steps[1]
+
+
+def test_forgetting_the_random_state_would_be_noticed(tmp_path, draws, monkeypatch):
+    """The negative control: a resume that does not restore generators ends elsewhere."""
+    everything(tmp_path, "whole")
+    with pytest.raises(Stop):
+        everything(tmp_path, "broken", observers=[stopping_at(5)])
+    monkeypatch.setattr("triune.engine.set_random_state", lambda state: None)
+    everything(tmp_path, "broken", resume="auto")
+    assert not same(final(tmp_path, "broken"), final(tmp_path, "whole"))
+
+
+def test_resume_returns_a_finished_run_and_refuses_another_one(tmp_path):
+    first = trained(tmp_path)
+    events = []
+    again = trained(tmp_path, resume="auto", observers=[events.append])
+    assert again.metrics == first.metrics
+    assert not events
+    with pytest.raises(OutputError, match="finished run of another configuration"):
+        trained(tmp_path, resume="auto", training={"epochs": 1})
+    with pytest.raises(OutputError, match="holds a finished run: give another output"):
+        trained(tmp_path)
+
+
+def test_a_checkpoint_of_another_configuration_is_refused(tmp_path):
+    with pytest.raises(Stop):
+        trained(tmp_path, observers=[stopping_at(6)], training={"checkpoint_every": 1})
+    with pytest.raises(CheckpointError):
+        trained(tmp_path, resume="auto", training={"checkpoint_every": 1, "learning_rate": 0.5})
+
+
+def test_the_best_model_is_what_the_run_ends_with(tmp_path):
+    events = []
+    result = trained(tmp_path, observers=[events.append], training={"epochs": 6, "early_stopping": {"patience": 2}})
+    values = [event.metrics["macro_f1"] for event in events if isinstance(event, Evaluated)][:-2]
+    assert result.facts["ended"]["best"] == max(values)
+    assert result.metrics["valid"]["macro_f1"] == max(values)
+    assert result.facts["ended"]["chosen_by"] == "macro_f1 on the validation table"
+
+
+def test_early_stopping_ends_after_its_patience(tmp_path):
+    class Never(ToyTask):
+        @hookimpl
+        def measure(self, predictions):
+            return {"macro_f1": 0.5}
+
+    result = trained(tmp_path, task=Never(), training={"epochs": 9, "early_stopping": {"patience": 2}})
+    assert result.facts["ended"]["step"] == 3 * 6
+    assert result.facts["ended"]["because"] == "macro_f1 did not improve in 2 evaluations"
+    assert result.facts["ended"]["best_step"] == 6
+
+
+class Poison:
+    def __init__(self, at):
+        self.at = at
+
+    @hookimpl
+    def loss_terms(self):
+        def values(step, batch, outputs):
+            found = outputs.scores.square().mean(-1)
+            return TermValues(found * (float("nan") if step.index == self.at else 1.0), torch.ones_like(found))
+
+        yield LossTerm("poison", values)
+
+
+def test_a_term_that_is_not_a_number_stops_the_run_and_poisons_nothing(tmp_path):
+    with pytest.raises(TrainingError, match="step 5: loss term 'poison' of plugin 'poison' is nan"):
+        trained(tmp_path, "poison", poison=Poison(4), training={"checkpoint_every": 2})
+    assert all(weight.isfinite().all() for weight in final(tmp_path).values())
+
+
+def test_a_run_that_fails_before_its_first_checkpoint_leaves_nothing(tmp_path):
+    with pytest.raises(TrainingError):
+        trained(tmp_path, "poison", poison=Poison(1))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_observer_that_fails_is_told_once_and_fails_nothing(tmp_path):
+    class Fails:
+        calls = 0
+
+        @hookimpl
+        def observe(self, event):
+            self.calls += 1
+            raise RuntimeError("no")
+
+    events, fails = [], Fails()
+    trained(tmp_path, "fails", fails=fails, observers=[events.append])
+    assert fails.calls == 1
+    assert [event.message for event in events if isinstance(event, Warned)] == [
+        "plugin 'fails' failed to observe and is not told any more: RuntimeError: no"
+    ]
+
+
+class Detached:
+    @hookimpl
+    def loss_terms(self):
+        yield LossTerm("dead", lambda s, b, o: TermValues(o.scores.detach().mean(-1), torch.ones(len(b.rows))))
+
+
+class Same:
+    @hookimpl
+    def loss_terms(self):
+        yield LossTerm("task", lambda s, b, o: TermValues(o.scores.mean(-1), torch.ones(len(b.rows))))
+
+
+class Replaces:
+    def __init__(self, what):
+        self.what = what
+
+    @hookimpl
+    def loss_terms(self):
+        yield LossTerm("other", lambda s, b, o: TermValues(o.scores.mean(-1), torch.ones(len(b.rows))), replaces=(self.what,))
+
+
+class Freezes:
+    @hookimpl
+    def claim_parameters(self):
+        yield ParameterClaim(Head(), trainable=False)
+
+
+class Trains:
+    @hookimpl
+    def claim_parameters(self):
+        yield ParameterClaim(Name("head.*"), trainable=True)
+
+
+class Speaks:
+    @hookimpl
+    def rules(self):
+        yield triune.Rule("warm", then=triune.Label("warm"))
+
+
+class SpeaksNonsense:
+    @hookimpl
+    def rules(self):
+        yield triune.Rule("hot", then=triune.Label("wram"))
+
+
+@pytest.mark.parametrize(
+    ("others", "sentence"),
+    [
+        ({"dead": Detached()}, "loss term 'dead' of plugin 'dead' has no gradient path"),
+        ({"same": Same()}, "plugins 'toy' and 'same' both contribute a loss term 'task'"),
+        ({"replaces": Replaces("tsak")}, "replaces 'tsak', which nobody contributes; did you mean 'task'"),
+        ({"freezes": Freezes(), "trains": Trains()}, "plugin 'trains' trains Name"),
+        ({"speaks": Speaks()}, "nothing reads rule 'warm'"),
+        ({"speaks": SpeaksNonsense()}, "rule 'hot': 'wram' is not a label of this task; labels: cold, warm; did you mean"),
+    ],
+)
+def test_conflicts_surface_in_the_plan(tmp_path, others, sentence):
+    with pytest.raises(PlanError, match=sentence):
+        trained(tmp_path, *others, **others)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_metric_that_nobody_measures_is_refused_before_training(tmp_path):
+    with pytest.raises(PlanError, match="'macro_f2' is not measured; metrics: accuracy, macro_f1"):
+        trained(tmp_path, training={"early_stopping": {"metric": "macro_f2"}})
+
+
+def test_a_replaced_term_is_gone_from_loss_and_history(tmp_path):
+    events = []
+    trained(tmp_path, "replaces", replaces=Replaces("task"), observers=[events.append], training={"epochs": 1})
+    assert {tuple(event.terms) for event in events if isinstance(event, Stepped)} == {("other",)}
+
+
+def test_the_caller_keeps_random_state_and_threads(tmp_path):
+    import random
+
+    torch.manual_seed(1)
+    random.seed(1)
+    expected = torch.rand(1), random.random()
+    torch.manual_seed(1)
+    random.seed(1)
+    threads = torch.get_num_threads()
+    trained(tmp_path, training={"epochs": 1, "threads": 2})
+    assert (torch.rand(1), random.random()) == expected
+    assert torch.get_num_threads() == threads
+
+
+def test_two_runs_of_one_seed_are_equal_and_of_another_are_not(tmp_path):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        trained(tmp_path, name=name, training={"seed": seed})
+    assert same(final(tmp_path, "a"), final(tmp_path, "b"))
+    assert not same(final(tmp_path, "a"), final(tmp_path, "c"))
+
+
+def test_accumulation_changes_memory_and_not_the_result(tmp_path):
+    for name, parts in (("whole", 1), ("parts", 4)):
+        trained(tmp_path, name=name, task=ToyTask(dropout=0.0), training={"accumulate": parts})
+    whole, parts = final(tmp_path, "whole"), final(tmp_path, "parts")
+    for name in whole:
+        torch.testing.assert_close(parts[name], whole[name], rtol=1e-4, atol=1e-5)
+
+
+def test_unlabelled_rows_take_part_without_a_label(tmp_path):
+    data = table(40)
+    data.loc[::3, "label"] = None
+    result = trained(tmp_path, data=Tables(train=data, test=table(8, seed=2)))
+    assert any("of 36 training examples have no label" in note or "have no label" in note for note in result.facts["notes"])
+
+
+def test_many_labels_at_once(tmp_path):
+    data = table(40)
+    data["label"] = [[label, "red"] if "red" in text else [label] for text, label in zip(data["text"], data["label"])]
+    result = trained(tmp_path, task=ToyTask(multi_label=True), data=Tables(train=data))
+    assert result.facts["space"] == {"kind": "binaries", "labels": ["cold", "red", "warm"]}
+
+
+def test_all_is_a_default(tmp_path):
+    assert next(iter(All().claim_parameters())).default
