@@ -175,15 +175,20 @@ def _read(folder: Path, identity: str) -> Snapshot:
 def _manifest(folder: Path) -> dict[str, JSON]:
     if not (folder / _MANIFEST).is_file():
         raise _damaged(folder, f"has no {_MANIFEST}")
-    written = (folder / _MANIFEST).read_bytes()
+    manifest = _unsealed((folder / _MANIFEST).read_bytes())
+    if manifest is None:
+        raise _damaged(folder, f"{_MANIFEST} is not as it was written")
+    return manifest
+
+
+def _unsealed(written: bytes) -> dict[str, JSON] | None:
+    """Return the manifest if every byte of it is as `_sealed` wrote it, else None."""
     try:
-        manifest = json.loads(written)
+        manifest: dict[str, JSON] = json.loads(written)
         sealed = _sealed({key: value for key, value in manifest.items() if key != "sha256"})
     except (ValueError, AttributeError, OutputError):
-        sealed = b""
-    if sealed != written:
-        raise _damaged(folder, f"{_MANIFEST} is not as it was written")
-    return cast("dict[str, JSON]", manifest)
+        return None
+    return manifest if sealed == written else None
 
 
 def _verify(file: Path, expected: JSON) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch  # noqa: TID253 - this module is torch
 from torch import Tensor, nn  # noqa: TID253
 from torch.autograd import Function  # noqa: TID253
+from torch.autograd.graph import _engine_run_backward  # noqa: TID253
 from torch.nn import functional  # noqa: TID253
 from torch.overrides import TorchFunctionMode  # noqa: TID253
 
@@ -57,7 +58,31 @@ class _FastDropout(TorchFunctionMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> object:
+        if func is Tensor.backward:
+            _backward(self, *args, **(kwargs or {}))
+            return None
         return ANSWERS.get(func, func)(*args, **(kwargs or {}))
+
+
+def _backward(
+    mode: _FastDropout,
+    loss: Tensor,
+    gradient: Tensor | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Tensor | Sequence[Tensor] | None = None,
+) -> None:
+    """Do what `Tensor.backward` does, with the mode on: checkpointed activations are computed again in there.
+
+    Torch suspends a mode while it answers, and each public way to the engine asks the mode first.
+    """
+    if gradient is None and loss.numel() != 1:
+        torch.autograd.backward(loss)  # which says what is wrong
+    seed = torch.ones_like(loss) if gradient is None else gradient
+    ends = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs or ())
+    retain = create_graph if retain_graph is None else retain_graph
+    with mode:
+        _engine_run_backward((loss,), (seed,), retain, create_graph, ends, allow_unreachable=True, accumulate_grad=True)
 
 
 def keep_mask(shape: torch.Size, p: float) -> tuple[Tensor, float]:

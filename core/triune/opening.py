@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from triune.context import Finished, Generators, Run
 from triune.data import Data, set_aside_validation
@@ -64,6 +64,15 @@ def started(
     training = loaded.run.training
     run = Run(loaded.run, loaded.folder, device_of(training.device), Generators(training.seed), finished)
     return run, Hooks(plugins)
+
+
+def as_frames(data: object) -> dict[str, pd.DataFrame]:
+    """Return tables by split from what a caller has: frames or data sets by split, or one of either to train on."""
+    tables: Mapping[str, Any] = data if isinstance(data, Mapping) else {"train": data}
+    return {
+        "valid" if split == "validation" else split: table.to_pandas() if hasattr(table, "to_pandas") else table
+        for split, table in tables.items()
+    }
 
 
 def _hand_over(frames: Mapping[str, pd.DataFrame], plugins: Mapping[str, object]) -> None:

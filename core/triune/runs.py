@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triune.catalog import installed
-from triune.config import LoadedConfig, load_config, resolved
+from triune.config import LoadedConfig, NamedPlugin, load_config
 from triune.errors import DataError, OutputError, TriuneError
 from triune.folder import MODEL, RESULTS, Folder
 from triune.result import Result
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from triune.types import JSON
 
     Source = str | Path | Mapping[str, object] | RunConfig
-    Frames = Mapping[str, pd.DataFrame]
+    Frames = pd.DataFrame | Mapping[str, pd.DataFrame]
 
 
 def plan(
@@ -66,7 +66,8 @@ def run(
 
     Args:
         config: a YAML or JSON file, or the same as a mapping.
-        data: tables from Python, by split ("train", "valid", "test", "unlabelled").
+        data: tables from Python by split ("train", "valid", "test", "unlabelled"), or one to train on: pandas
+            frames, or data sets of the `datasets` library.
         plugins: plugin objects from Python, by the names that the configuration uses for them.
         overrides: `KEY=VALUE`, put over what the configuration says.
         without: names of installed plugins to treat as if they were not.
@@ -133,11 +134,20 @@ def predict(
 
 
 def identity_of(loaded: LoadedConfig, prepared: Prepared) -> str:
-    """Return a hash of all that decides the outcome: configuration, plugins, data. A checkpoint carries it."""
-    config = {key: value for key, value in resolved(loaded).items() if key != "output"}
+    """Return a hash of all that decides the outcome: settings, plugins, data. A checkpoint carries it.
+
+    Where files lie is no part of it, what is in them is.
+    """
+    settings = [(one.family, one.use, one.name, _settings(one)) for one in loaded.plugins]
     plugins = [(row.name, row.sha256) for row in prepared.plan.plugins]
     tables = sorted((split, source.sha256, source.rows) for split, source in prepared.data.sources.items())
-    return sha256(json.dumps([config, plugins, tables], default=str, sort_keys=True).encode()).hexdigest()
+    facts = [loaded.run.training.model_dump(), settings, plugins, tables]
+    return sha256(json.dumps(facts, default=str, sort_keys=True).encode()).hexdigest()
+
+
+def _settings(plugin: NamedPlugin) -> dict[str, object]:
+    settings = plugin.config.model_dump() if plugin.config else {}
+    return {key: value for key, value in settings.items() if not isinstance(value, Path)}
 
 
 def _loaded(
@@ -151,9 +161,10 @@ def _output(loaded: LoadedConfig, output: str | Path | None) -> Path:
 
 
 def _prepared(loaded: LoadedConfig, frames: Frames | None, threads: int, folder: Path) -> Prepared:
+    from triune.opening import as_frames
     from triune.prepared import prepare
 
-    prepared = prepare(loaded, frames, {"threads": threads})
+    prepared = prepare(loaded, None if frames is None else as_frames(frames), {"threads": threads})
     return replace(prepared, plan=replace(prepared.plan, writes=tuple(folder / name for name in (MODEL, *RESULTS))))
 
 

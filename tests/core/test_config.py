@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, model_validator
 
@@ -520,6 +520,7 @@ plain = st.recursive(
 )
 
 
+@settings(deadline=None)  # machines are busy; time is not what is tested
 @given(plain, st.sampled_from([None, 1, "\t"]))
 def test_every_json_text_is_read_as_json_reads_it(value: object, indent: int | str | None) -> None:
     marked = parse_json(json.dumps(value, indent=indent))
@@ -530,6 +531,7 @@ def test_every_json_text_is_read_as_json_reads_it(value: object, indent: int | s
 PIECES = st.sampled_from([*"\t\n -:,{}[]&*!?|>'\"#%@`~<=0a", "<<", "&t ", "*t", "use: ", "1e999", "\x00", "é"])
 
 
+@settings(deadline=None)  # machines are busy; time is not what is tested
 @given(st.integers(0, len(GOOD)), st.integers(0, 8), st.lists(PIECES, max_size=3).map("".join), st.booleans())
 def test_a_damaged_text_loads_or_is_told_and_never_ends_in_another_error(
     start: int, length: int, put: str, as_override: bool

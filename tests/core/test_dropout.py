@@ -56,7 +56,7 @@ def test_the_share_dropped_and_the_mean_are_those_of_dropout(p):
     spread = (p * (1 - p) / DRAWS) ** 0.5
     assert float((y == 0).float().mean()) == pytest.approx(p, abs=5 * spread)
     assert float(y.mean()) == pytest.approx(1.0, abs=5 * spread / (1 - p))
-    assert set(y.unique().tolist()) == {0.0, pytest.approx(1 / (1 - p), rel=LEVELS**-1 / (1 - p))}
+    assert y.unique().tolist() == [0.0, pytest.approx(1 / (1 - p), rel=1 / (LEVELS * (1 - p)))]
 
 
 def test_masks_of_neighbours_and_of_calls_are_independent():
@@ -131,7 +131,7 @@ def test_in_place_dropout_still_works_in_place():
 def test_the_same_seed_gives_the_same_masks_and_the_state_resumes_them(bert):
     def losses():
         with fast_dropout():
-            return [float(bert(tokens(), labels=torch.tensor([0, 1, 2, 0])).loss) for _ in range(3)]
+            return [bert(tokens(), labels=torch.tensor([0, 1, 2, 0])).loss.item() for _ in range(3)]
 
     torch.manual_seed(3)
     whole = losses()
@@ -283,9 +283,10 @@ def test_attention_on_full_precision_inputs_follows_autocast():
     assert {one.grad.dtype for one in inputs} == {torch.float32}
 
 
-def test_recomputed_activations_see_the_same_masks():
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_recomputed_activations_see_the_same_masks(reentrant):
     block = nn.Sequential(nn.Linear(8, 8), nn.Dropout(0.5), nn.Linear(8, 1))
-    x = torch.randn(16, 8)
+    x = torch.randn(16, 8, requires_grad=True)
 
     def gradient(forward):
         block.zero_grad()
@@ -295,5 +296,18 @@ def test_recomputed_activations_see_the_same_masks():
         return [one.grad.clone() for one in block.parameters()]
 
     plain = gradient(block)
-    again = gradient(lambda x: checkpoint(block, x, use_reentrant=False))
+    again = gradient(lambda x: checkpoint(block, x, use_reentrant=reentrant))
     assert all(torch.equal(one, other) for one, other in zip(plain, again, strict=True))
+
+
+def test_backward_takes_what_torch_takes():
+    x, w = torch.randn(4, requires_grad=True), torch.randn(4, requires_grad=True)
+    with fast_dropout():
+        y = x * w
+        y.backward(torch.ones(4), retain_graph=True, inputs=x)
+        assert torch.equal(x.grad, w.detach())
+        assert w.grad is None
+        y.backward(2 * torch.ones(4), inputs=[w])
+        assert torch.equal(w.grad, 2 * x.detach())
+        with pytest.raises(RuntimeError, match="scalar"):
+            (x * w).backward()

@@ -3,6 +3,7 @@
 import errno
 import math
 import os
+from pathlib import Path
 
 import pytest
 
@@ -111,7 +112,7 @@ def test_every_file_and_folder_reaches_the_disk_before_the_rename(tmp_path, monk
     replace, fsync = os.replace, os.fsync
 
     def note_sync(descriptor):
-        synced.append(os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}")))
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
         fsync(descriptor)
 
     def note_rename(*paths):
@@ -140,7 +141,10 @@ def test_a_block_that_fails_leaves_the_old_folder_and_its_own_error(tmp_path, er
 
 def test_a_file_in_the_way_of_a_folder_is_kept_and_refused(tmp_path):
     (tmp_path / "model").write_text("mine")
-    with pytest.raises(OutputError, match="a file is where a folder is to be written"), whole_folder(tmp_path / "model"):
+    with (
+        pytest.raises(OutputError, match="a file is where a folder is to be written"),
+        whole_folder(tmp_path / "model"),
+    ):
         pass
     assert (tmp_path / "model").read_text() == "mine"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
@@ -68,6 +69,15 @@ class Table:
                     "pass one, or name a file in the configuration"
                 )
         self.frames = dict(frames)
+
+    def reading(self, source: str | Path | pd.DataFrame) -> Table:
+        """Return a plugin that brings one file or frame as the test table, read as this one reads its own."""
+        path = Path(source) if isinstance(source, str | Path) else None
+        files = {"train": None, "valid": None, "test": path, "unlabelled": None}
+        one = Table(self.config.model_copy(update=files))
+        if path is None:
+            one.use_frames({"test": source})
+        return one
 
     @hookimpl
     def load_data(self, run: Run) -> Data:

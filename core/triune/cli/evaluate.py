@@ -1,0 +1,29 @@
+"""`triune evaluate RUN FILE`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from triune.cli.options import add_run_and_table
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add what the verb takes."""
+    add_run_and_table(parser)
+
+
+def execute(arguments: Namespace) -> int:
+    """Print the metrics of a finished run on a table."""
+    from triune import runs
+    from triune.cli.printing import metrics_lines, print_json
+    from triune.cli.table_input import table_of
+
+    metrics = runs.evaluate(arguments.run, table_of(arguments.run, arguments.file))
+    if arguments.json:
+        print_json(metrics)
+    else:
+        print("\n".join(metrics_lines({arguments.file: metrics}, first=())))
+    return 0

@@ -1,0 +1,92 @@
+"""`triune predict RUN FILE`."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from triune.cli.options import add_overwrite, add_run_and_table
+from triune.errors import DataError
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+    import pandas as pd
+
+DECIMALS = 6  # of a probability
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add what the verb takes."""
+    add_run_and_table(parser)
+    parser.add_argument(
+        "--output", metavar="FILE", type=Path, help="write there, in the format of its name; otherwise CSV is printed"
+    )
+    parser.add_argument("--probabilities", action="store_true", help="add a column for the probability of each label")
+    add_overwrite(parser, "the output")
+
+
+def execute(arguments: Namespace) -> int:
+    """Write or print the table with a column of predictions."""
+    from triune import runs
+    from triune.cli.table_files import as_bytes, check_new, format_of
+    from triune.cli.table_input import rows_of, table_of
+    from triune.files import write_whole
+
+    if arguments.output is not None:
+        format_of(arguments.output)
+        check_new(arguments.output, overwrite=arguments.overwrite)
+    source = table_of(arguments.run, arguments.file)
+    table = rows_of(arguments.run, source)
+    _check_names(table, arguments.file)
+    predictions = runs.predict(arguments.run, source)
+    result = joined(table, predictions if arguments.probabilities else predictions[["predicted"]])
+    if arguments.output is None:
+        _print(result, arguments)
+    else:
+        write_whole(arguments.output, as_bytes(result, arguments.output))
+        _tell(result, arguments)
+    return 0
+
+
+def joined(table: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns of the input with those of the predictions after them.
+
+    Raises:
+        DataError: a column of the input has the name of one of ours.
+    """
+    import pandas as pd
+
+    for name in predictions.columns:
+        if name in table.columns:
+            raise DataError(f"the table has a column {name!r} already, which predict adds: rename it, or leave it out")
+    return pd.concat([table.reset_index(drop=True), predictions.reset_index(drop=True).round(DECIMALS)], axis=1)
+
+
+def _check_names(table: pd.DataFrame, place: str) -> None:
+    if "predicted" in table.columns:
+        raise DataError(f"{place}: has a column 'predicted' already, which predict adds: rename it, or leave it out")
+
+
+def _print(result: pd.DataFrame, arguments: Namespace) -> None:
+    from triune.cli.printing import print_bytes, print_json
+    from triune.cli.table_files import delimited, records
+
+    if arguments.json:
+        print_json({"predictions": records(result)})  # type: ignore[dict-item]
+    else:
+        print_bytes(delimited(result, ",").encode())
+
+
+def _tell(result: pd.DataFrame, arguments: Namespace) -> None:
+    from triune.cli.printing import print_json
+
+    if arguments.json:
+        print_json({"output": str(arguments.output), "rows": len(result)})
+        return
+    cells = result["predicted"].tolist()
+    counts = Counter(str(label) for cell in cells for label in (cell if isinstance(cell, list) else [cell]))
+    shown = ", ".join(f"{label} {number:,}" for label, number in counts.most_common(8))
+    print(f"Written: {arguments.output}, {len(result):,} rows; predicted: {shown}", file=sys.stdout)

@@ -1,0 +1,84 @@
+"""The table that a finished run is used on: a file, or what comes in on standard input."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from triune.errors import DataError
+from triune.folder import Folder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+STDIN = "-"
+PLACE = "standard input"
+
+
+def table_of(run: Path, file: str) -> Path | pd.DataFrame:
+    """Return what the verbs hand to `triune.predict` and `triune.evaluate`.
+
+    Raises:
+        DataError: standard input holds nothing, or a line that is no JSON object among those that are.
+        OutputError: the folder holds no finished run.
+    """
+    roles = Folder(run).facts()["roles"]  # first, so that a wrong folder is told before anything is read
+    if file != STDIN:
+        return Path(file)
+    assert isinstance(roles, Mapping)
+    return frame_of(sys.stdin.buffer.read(), str(roles["text"]))
+
+
+def rows_of(run: Path, source: Path | pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that predictions are made for, in order: of a file, as the run's data plugin reads them."""
+    from triune import reopened
+    from triune.context import Finished
+    from triune.folder import MODEL
+    from triune.opening import started
+    from triune.spaces import restored
+
+    if not isinstance(source, Path):
+        return source
+    folder = Folder(run)
+    facts = folder.facts()
+    space, roles = facts["space"], facts["roles"]
+    assert isinstance(space, Mapping) and isinstance(roles, Mapping)
+    columns = {role: str(column) for role, column in roles.items()}
+    loaded = reopened._configuration(folder, facts, None)
+    opened, hooks = started(loaded, finished=Finished(run / MODEL, restored(space), columns, facts))
+    return reopened._table(source, hooks, opened).splits[reopened.SPLIT]
+
+
+def frame_of(content: bytes, text: str) -> pd.DataFrame:
+    """Return lines as a frame: JSON objects if the first line is one, else the texts of the column `text`."""
+    import pandas as pd
+
+    try:
+        lines = list(io.StringIO(content.decode("utf-8-sig"), newline=None))
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{PLACE}:{line}: not UTF-8 text; convert it, or give a file") from None
+    found = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
+    if not found:
+        raise DataError(f"{PLACE}: nothing came in; send one text a line, or one JSON object a line")
+    if not found[0][1].startswith("{"):
+        return pd.DataFrame({text: pd.Series([line for _, line in found], dtype=object)})
+    objects = [_object(number, line) for number, line in found]
+    names = dict.fromkeys(name for one in objects for name in one)
+    return pd.DataFrame({name: pd.Series([one.get(name) for one in objects], dtype=object) for name in names})
+
+
+def _object(number: int, line: str) -> dict[str, object]:
+    try:
+        value = json.loads(line)
+    except ValueError as error:
+        raise DataError(
+            f"{PLACE}:{number}: no JSON ({error}); the first line is an object, so every line has to be one"
+        ) from None
+    if not isinstance(value, dict):
+        raise DataError(f"{PLACE}:{number}: found {type(value).__name__}, wanted a JSON object, as in the first line")
+    return value
