@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import torch  # noqa: TID253 - this module is torch
 
 from triune.batching import Batches, parts_of
 from triune.checkpoint import Checkpoints, Snapshot
+from triune.dropout import fast_dropout
 from triune.errors import CheckpointError, TrainingError
 from triune.evaluation import Evaluation, evaluate_split, number
 from triune.hookspecs import ParameterFreezing
@@ -126,16 +128,21 @@ class Engine:
         """Accumulate the gradient of a batch part by part; return the loss and its terms."""
         examples = self.prepared.examples["train"]
         batches = [examples.batch(part).to(self.run.device) for part in parts_of(rows, self.training.accumulate)]
-        share = share_of(self.objective, batches, step) if len(batches) > 1 else None
+        with self._dropout():
+            share = share_of(self.objective, batches, step) if len(batches) > 1 else None
         totals: dict[str, Tensor] = {}
         for batch in batches:
-            loss, terms = self.objective(batch, step, share)
-            loss.backward()
+            with self._dropout():
+                loss, terms = self.objective(batch, step, share)
+                loss.backward()
             totals = {name: totals[name] + term if totals else term for name, term in terms.items()}
         values = {name: float(total) for name, total in totals.items()}
         check_finite(values, {name: owner for name, (owner, _) in self.objective.terms.items()}, step)
         with torch.no_grad():
             return float(self.objective.compose(totals, step)), values
+
+    def _dropout(self) -> AbstractContextManager[object]:
+        return fast_dropout() if self.training.dropout == "fast" else nullcontext()
 
     def _clip(self, step: Step) -> None:
         moving = [parameter for parameter in self.names if parameter.grad is not None]

@@ -55,8 +55,9 @@ class Ragged:
 
         columns = np.arange(width)
         inside = columns < self.lengths[rows, None]  # (rows, width)
-        places = np.minimum(self.offsets[rows, None] + columns, max(len(self.values) - 1, 0))
-        return np.where(inside, self.values[places], self.padding).astype(np.int64)
+        padded = np.full(inside.shape, self.padding, dtype=np.int64)
+        padded[inside] = self.values[(self.offsets[rows, None] + columns)[inside]]
+        return padded
 
 
 @dataclass(frozen=True, slots=True)

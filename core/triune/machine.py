@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from triune.errors import EnvironmentProblem
+from triune.memory import give_back_pages, keep_pages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,6 +81,19 @@ def threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def pages_kept(device: str) -> Iterator[None]:
+    """Keep freed memory inside the block where the CPU computes, and give it back to the system after it."""
+    if device != "cpu":
+        yield
+        return
+    keep_pages()
+    try:
+        yield
+    finally:
+        give_back_pages()
 
 
 def _seconds() -> float:

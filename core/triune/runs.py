@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -84,6 +84,7 @@ def run(
         Interrupted: SIGTERM or SIGINT; the run was saved and `resume="auto"` goes on.
     """
     from triune.finishing import train
+    from triune.machine import pages_kept
     from triune.signals import listening
 
     if resume not in (None, "auto"):
@@ -92,11 +93,14 @@ def run(
     loaded = _loaded(config, plugins, overrides, without)
     folder = Folder(_output(loaded, output))
     folder.claim(resume=resume is not None, overwrite=overwrite)
-    with listening() as listener, _computing(loaded.run.training, folder.threads()) as threads:
+    with ExitStack() as stack:
+        listener = stack.enter_context(listening())
+        threads = stack.enter_context(_computing(loaded.run.training, folder.threads()))
         prepared = _prepared(loaded, data, threads, folder.path)
         identity = identity_of(loaded, prepared)
         if folder.finished:
             return _same(folder, identity)
+        stack.enter_context(pages_kept(prepared.opened.run.device))
         return train(loaded, prepared, folder, identity, listener, observers, begun)
 
 

@@ -347,6 +347,16 @@ def test_a_finished_run_needs_no_training_table_and_reads_frames_alone(load, tmp
     assert set(of_frames({"test": frame}, finished, train="gone.csv").splits) == {"test"}
 
 
+def test_another_file_or_frame_is_read_as_the_run_reads_its_own(tmp_path):
+    table = Table(Table.Config.model_validate({"train": "gone.csv", "text": "q", "label_separator": ";"}))
+    (tmp_path / "n.csv").write_text("q,label\na,x;y\n")
+    run = Run(config=None, folder=tmp_path, finished=Finished(tmp_path, Categorical(("x", "y")), {"text": "q"}, {}))
+    for source in (tmp_path / "n.csv", str(tmp_path / "n.csv"), pd.DataFrame({"q": ["a"], "label": ["x;y"]})):
+        data = table.reading(source).load_data(run)
+        assert set(data.splits) == {"test"}
+        assert data.labels("test").tolist() == [["x", "y"]]
+
+
 @pytest.mark.parametrize(
     ("frames", "part"),
     [
