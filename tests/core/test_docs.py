@@ -84,7 +84,7 @@ def reference_page(name: str) -> str:
 def test_the_committed_reference_pages_equal_the_generated_ones(reference: dict[str, str]) -> None:
     committed = {path.name: path.read_text(encoding="utf-8") for path in (DOCS / "reference").glob("*.md")}
     stale = {name for name in {*committed, *reference} if committed.get(name) != reference.get(name)}
-    assert not stale, "run python docs/generate.py"
+    assert not stale, "make reference"
 
 
 @pytest.mark.parametrize("hook", [name for one in SPECIFICATIONS for name in vars(one) if not name.startswith("_")])

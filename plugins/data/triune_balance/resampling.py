@@ -47,10 +47,11 @@ def resampled(
         if capped:
             notes.append(f"balance: max_copies {max_copies} keeps {told({g: wanted[g] for g in capped}, goals)}")
         table = _more(data, classes, goals, generator) if how == "over" else _new(data, classes, goals, generator)
+        if len(table) < (due := len(data.train) + sum(goals.values()) - sum(sizes.values())):
+            notes.append(
+                f"balance: too few different texts can be made of the small classes, {due - len(table)} are missing"
+            )
     after = Classes.of(data.with_split("train", table))
-    if how == "synthesise" and any(after.sizes[group] < goals[group] for group in goals):
-        short = {group: goal for group, goal in goals.items() if after.sizes[group] < goal}
-        notes.append(f"balance: too few different texts can be made of {told(short, after.sizes)}")
     summary = f"balance: {len(data.train)} training examples {VERBS[how]}, {len(table)} now: "
     return data.with_split("train", table, summary + told(classes.counts, after.counts), *notes)
 
@@ -107,7 +108,7 @@ def _new(data: Data, classes: Classes, goals: dict[str, int], generator: np.rand
     synthesis = TextSynthesis(goals, generator, avoid=frozenset(data.train[column]))
     made, _ = synthesis.fit_resample(texts, groups, kinds)
     new = data.train.iloc[[positions[one] for one in synthesis.sample_indices_[len(positions) :]]].copy()
-    new[column] = pd.Series(made[len(positions) :], index=new.index, dtype=object)
+    new[column] = pd.Series(made[len(positions) :], index=new.index, dtype=new[column].dtype)
     return pd.concat([data.train, new])
 
 

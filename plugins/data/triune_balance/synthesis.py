@@ -99,7 +99,7 @@ class TextSynthesis:
 
 def splice(first: str, second: str, generator: np.random.Generator) -> str:
     """Return the first clauses of one text and the last of another; the first text where both have but one."""
-    head, tail = CLAUSE.split(first), CLAUSE.split(second)
+    head, tail = ([clause for clause in CLAUSE.split(text) if clause] for text in (first, second))
     if len(head) == len(tail) == 1:
         return first
     kept = int(generator.integers(1, max(len(head), 2)))

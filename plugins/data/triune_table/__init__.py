@@ -72,11 +72,11 @@ class Table:
 
     def reading(self, source: str | Path | pd.DataFrame) -> Table:
         """Return a plugin that brings one file or frame as the test table, read as this one reads its own."""
-        path = Path(source) if isinstance(source, str | Path) else None
-        files = {"train": None, "valid": None, "test": path, "unlabelled": None}
+        files: dict[str, Path | None] = dict.fromkeys(SPLITS)
+        if isinstance(source, str | Path):
+            return Table(self.config.model_copy(update={**files, "test": Path(source)}))
         one = Table(self.config.model_copy(update=files))
-        if path is None:
-            one.use_frames({"test": source})
+        one.use_frames({"test": source})
         return one
 
     @hookimpl
