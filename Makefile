@@ -6,7 +6,8 @@ STAMP := .venv/.installed
 export HF_HUB_OFFLINE ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast lint docs examples bench check clean
+.NOTPARALLEL:
+.PHONY: help install demo test test-fast lint reference docs examples bench check clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,16 +38,20 @@ lint: install ## check style, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: install ## write the reference pages and build the documentation, warnings as errors
+reference: install ## write the reference pages of the documentation out of the code
 	$(BIN)/python docs/generate.py
+
+docs: install ## build the documentation, warnings as errors; pages that are out of date fail
+	$(BIN)/python docs/generate.py --check
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "open docs/_build/html/index.html"
 
 examples: install ## run the examples
 	$(BIN)/python examples/from_python.py
-	PYTHONPATH=examples/third_party $(BIN)/python -m pytest examples/third_party
+	$(BIN)/python -m pytest examples/third_party
 
-bench: install ## compare speed and quality with the usual trainer (hours)
+bench: install ## measure light commands, and speed and quality beside the usual trainer (hours)
+	$(BIN)/python tests/benchmarks/light.py
 	$(BIN)/python tests/benchmarks/speed.py
 	$(BIN)/python tests/benchmarks/quality.py
 

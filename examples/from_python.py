@@ -28,7 +28,7 @@ def main() -> None:
         "task": {"use": "text-classification", "model": "sentence-transformers/all-MiniLM-L6-v2"},
         "data": "table",
         "methods": "end-to-end",
-        "training": {"epochs": 2, "batch_size": 16, "learning_rate": 1e-4, "seed": 7},
+        "training": {"epochs": 4, "batch_size": 8, "learning_rate": 1e-4, "seed": 7},
     }
 
     def watch(event: triune.Event) -> None:

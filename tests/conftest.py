@@ -48,7 +48,12 @@ def word_pieces(texts: list[str]):
     split = pre_tokenizers.BertPreTokenizer()
     words = Counter(word for text in texts for word, _ in split.pre_tokenize_str(text.lower()))
     letters = sorted({letter for word in words for letter in word})
-    pieces = [*SPECIAL, *letters, *(f"##{letter}" for letter in letters), *(word for word, _ in words.most_common(WORDS))]
+    pieces = [
+        *SPECIAL,
+        *letters,
+        *(f"##{letter}" for letter in letters),
+        *(word for word, _ in words.most_common(WORDS)),
+    ]
     vocabulary = {piece: place for place, piece in enumerate(dict.fromkeys(pieces))}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)

@@ -117,7 +117,9 @@ class Catalog:
         if not found:
             raise PluginError(self._unknown(families, name))
         if found[0].status != "available":
-            raise PluginError(f"plugin {name!r} of {found[0].origin} is {found[0].status}: {found[0].reason}")
+            said = found[0].reason.removeprefix(f"{found[0].status} ")
+            link = ": " if said == found[0].reason else " "
+            raise PluginError(f"plugin {name!r} of {found[0].origin} is {found[0].status}{link}{said}")
         return found[0]
 
     def _unknown(self, families: list[str], name: str) -> str:

@@ -39,7 +39,7 @@ def text_cell(cell: object) -> str:
     if cell is not None and not isinstance(cell, str):
         raise ValueError("is no text (found {found}); write text")
     if cell is None or not cell.strip():
-        raise ValueError("is empty, and would be learnt from in silence; fill these rows or remove them")
+        raise ValueError("is empty; fill these rows or remove them")
     return _whole(cell)
 
 
@@ -82,7 +82,7 @@ def _label(cell: object) -> LabelValue:
     if isinstance(cell, float) and cell.is_integer():
         return int(cell)
     if isinstance(cell, float) and math.isfinite(cell):
-        raise ValueError("is {found}, which looks like a regression target; this needs classes")
+        raise ValueError("is {found}, which looks like a regression target; write classes, as text or whole numbers")
     if isinstance(cell, int):
         return cell
     if isinstance(cell, str) and cell.strip():

@@ -106,7 +106,7 @@ def load_config(
     for key in document.data.keys() - RunConfig.model_fields.keys():
         report.add_key((key,), unknown(key, list(RunConfig.model_fields), "a configuration"))
     sections = list(named_sections(document, catalog, report))
-    check_names(sections, report)
+    check_names(sections, catalog, report)
     for name in given.keys() - {section.use for section in sections}:
         report.add((), f"the plugin {name!r} is passed from Python but no section names it; add it to methods:")
     loading = _Loading(catalog, given, folder, report)

@@ -86,7 +86,7 @@ def missing_column(place: str, column: str, role: str, known: Sequence[object]) 
     """Return the sentence about a column that is not there."""
     return (
         f"{place}: no column {column!r} for the {role}; columns: {listed(known)}{nearest(column, known)}; "
-        f"name the right one as data.{role}"
+        f"name the right one as data.{role}, or rename it to {column!r}"
     )
 
 

@@ -63,7 +63,8 @@ class EnvironmentProblem(TriuneError):  # noqa: N818 - the machine's problem, no
 
 def nearest(name: object, known: Iterable[object]) -> str:
     """Return `"; did you mean 'x'?"` for the known name closest to `name`, or an empty string."""
-    matches = get_close_matches(str(name), [str(one) for one in known], n=1, cutoff=0.5)
+    cutoff = 0.5 if len(str(name)) > 3 else 0.7  # in three letters, one that differs makes another word: gpu, cpu
+    matches = get_close_matches(str(name), [str(one) for one in known], n=1, cutoff=cutoff)
     return f"; did you mean {matches[0]!r}?" if matches else ""
 
 

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from triune.batching import by_length
 from triune.data import label_set
 from triune.errors import PluginError
+from triune.hooks import Hooks, given
 from triune.hookspecs import RunLifecycle
 from triune.logic import Formula
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     import pandas as pd
     from torch import Tensor
 
     from triune.context import Run
     from triune.examples import Examples
-    from triune.hooks import Hooks
     from triune.spaces import OutputSpace
     from triune.types import JSON, Batch, GroundedRules, Outputs
 
@@ -98,7 +99,13 @@ def measured(hooks: Hooks, run: Run, predictions: pd.DataFrame) -> dict[str, JSO
     metrics: dict[str, JSON] = {}
     owners: dict[str, str] = {}
     for owner, contributed in hooks.each(RunLifecycle.measure, run=run, predictions=predictions):
-        for name, value in (contributed or {}).items():
+        figures: Mapping[str, JSON] = given(
+            owner,
+            contributed or {},
+            Mapping,  # type: ignore[type-abstract]
+            RunLifecycle.measure.__name__,
+        )
+        for name, value in figures.items():
             if name in owners:
                 raise PluginError(
                     f"plugins {owners[name]!r} and {owner!r} both measure {name!r}: leave one of them out"

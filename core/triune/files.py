@@ -139,7 +139,10 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise _explained(path, error) from error
+        explained = _explained(path, error)
+        for note in getattr(error, "__notes__", ()):
+            explained.add_note(note)
+        raise explained from error
 
 
 def _explained(path: Path, error: OSError) -> TriuneError:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from triune.errors import CheckpointError, OutputError
-from triune.files import whole_folder, write_json, write_whole
+from triune.files import whole_folder, write_json, write_whole, writing
+from triune.tensorfile import system_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 FACTS, METRICS, HISTORY, CARD = "run.json", "metrics.json", "history.jsonl", "README.md"
 MODEL, CHECKPOINTS, START = "model", "checkpoints", "start.json"
 RESULTS = (METRICS, HISTORY, FACTS, CARD)
+REMEDY = "run again with another output"
+NEEDED = {"identity": str, "config": dict, "folder": str, "space": dict, "roles": dict, "ended": dict}
+"""What a finished run is opened by, in `run.json`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +53,11 @@ class Folder:
         Raises:
             OutputError: something is there that would be lost.
         """
-        if self.path.exists() and not self.path.is_dir():
-            raise OutputError(f"output {str(self.path)!r} is a file: give a folder as output")
-        if overwrite and (self.finished or self.begun):
-            shutil.rmtree(self.path)
-        if self.empty:
+        for place in (self.path, *self.path.parents):
+            if place.exists() and not place.is_dir():
+                inside = "" if place == self.path else f" lies in {str(place)!r}, which"
+                raise OutputError(f"output {str(self.path)!r}{inside} is a file: give a folder as output")
+        if self.empty or (overwrite and (self.finished or self.begun)):
             return
         if not (self.finished or self.begun):
             if resume and {one.name for one in self.path.iterdir()} <= {HISTORY}:
@@ -65,22 +70,37 @@ class Folder:
                 f"{'return it' if self.finished else 'go on'}, or `--overwrite` to begin anew"
             )
 
+    def clear(self) -> None:
+        """Delete the run that is there, if one is."""
+        if self.finished or self.begun:
+            with writing(self.path):
+                shutil.rmtree(self.path)
+
     def facts(self) -> dict[str, JSON]:
         """Return `run.json`.
 
         Raises:
             OutputError: there is none.
-            CheckpointError: it cannot be read.
+            CheckpointError: it cannot be read, or is not what a run wrote.
         """
         path = self.path / FACTS
         if not path.is_file():
-            hint = (
-                f"; it can be finished with `triune run CONFIG --output {self.path} --resume auto`"
-                if self.begun
-                else ""
-            )
-            raise OutputError(f"{str(self.path)!r} holds no finished run: it has no {FACTS}{hint}")
-        return self._read(path)
+            raise OutputError(self._no_run())
+        facts = self._read(path)
+        for key, kind in NEEDED.items():
+            if not isinstance(facts.get(key), kind):
+                raise CheckpointError(f"{path}: {key!r} is not there as a run writes it: {REMEDY}")
+        return facts
+
+    def _no_run(self) -> str:
+        name = str(self.path)
+        if not self.path.is_dir():
+            fault = "is a file" if self.path.exists() else "is not there"
+            return f"{name!r} {fault}, and holds no finished run: give the folder of one"
+        if self.begun:
+            way_on = f"`triune run CONFIG --output {shlex.quote(name)} --resume auto`"
+            return f"{name!r} holds no finished run: it has no {FACTS}; it can be finished with {way_on}"
+        return f"{name!r} holds no finished run: it has no {FACTS}; give the folder that `triune run` wrote"
 
     def metrics(self) -> dict[str, JSON]:
         """Return `metrics.json`; errors are those of `facts`."""
@@ -88,15 +108,23 @@ class Folder:
 
     def _read(self, path: Path) -> dict[str, JSON]:
         try:
-            value: dict[str, JSON] = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise CheckpointError(f"{path}: cannot be read ({error}): run again with another output") from error
+            value: object = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+            raise CheckpointError(f"{path}: cannot be read ({reason}): {REMEDY}") from error
+        if not isinstance(value, dict):
+            raise CheckpointError(f"{path}: holds a {type(value).__name__}, and a run wrote an object: {REMEDY}")
         return value
 
     def threads(self) -> int | None:
         """Return how many threads a run that can go on began with: its numbers depend on it."""
         start = self.path / CHECKPOINTS / START
-        return int(str(self._read(start)["threads"])) if start.is_file() else None
+        if not start.is_file():
+            return None
+        count = self._read(start).get("threads")
+        if not isinstance(count, int) or count < 1:
+            raise CheckpointError(f"{start}: 'threads' is not there as a run writes it: {REMEDY}")
+        return count
 
     def begin(self, threads: int) -> None:
         """Note what a resumed run must do alike."""
@@ -105,7 +133,7 @@ class Folder:
 
     def write_model(self, save: Callable[[Path], None]) -> None:
         """Write the model's folder, whole; `save` is called with where to put it."""
-        with whole_folder(self.path / MODEL) as place:
+        with whole_folder(self.path / MODEL) as place, writing(self.path / MODEL), system_errors():
             save(place)
 
     def write_results(self, metrics: Mapping[str, JSON], card: str, facts: Mapping[str, JSON]) -> None:

@@ -145,6 +145,20 @@ def attributed(plugin: str, hook: str) -> Iterator[None]:
         raise
 
 
+def given(owner: str, value: object, kind: type[T], hook: str) -> T:
+    """Return what a plugin gave in a hook if it is of the kind that the hook is for.
+
+    Raises:
+        PluginError: it is something else.
+    """
+    if isinstance(value, kind):
+        return value
+    raise PluginError(
+        f"plugin {owner!r}: hook {hook!r} gives a value of type {type(value).__name__!r}, and {kind.__name__} is "
+        "needed: mend the plugin, or leave it out"
+    )
+
+
 def in_order(plugins: Mapping[str, object]) -> list[str]:
     """Return the names in config order, moved only as far as `after` forces."""
     order: list[str] = []

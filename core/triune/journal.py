@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING
 
+from triune.files import writing
 from triune.hookspecs import RunLifecycle
 from triune.types import Evaluated, Event, Stepped, Warned
 
@@ -32,11 +34,12 @@ class Journal:
 
     def open_at(self, size: int) -> None:
         """Go on after the first `size` bytes of the history, which is where a checkpoint was written."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.touch()
-        self._file = self._path.open("r+b")
-        self._file.truncate(size)
-        self._file.seek(size)
+        with writing(self._path):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.touch()
+            self._file = self._path.open("r+b")
+            self._file.truncate(size)
+            self._file.seek(size)
 
     @property
     def size(self) -> int:
@@ -46,14 +49,16 @@ class Journal:
     def close(self) -> None:
         """Close the history file."""
         if self._file:
-            self._file.close()
+            with suppress(OSError):  # every line was flushed or told as a failure; closing would fail with it again
+                self._file.close()
 
     def tell(self, event: Event) -> None:
         """Tell an event to everybody."""
         line = line_of(event)
         if line and self._file:
-            self._file.write((json.dumps(line, ensure_ascii=False) + "\n").encode())
-            self._file.flush()
+            with writing(self._path):
+                self._file.write((json.dumps(line, ensure_ascii=False) + "\n").encode())
+                self._file.flush()
         for place, observer in enumerate(self._observers):
             self._try(f"observer {place}", lambda observer=observer: observer(event))  # type: ignore[misc]
         for name in self._hooks.implementers(RunLifecycle.observe):

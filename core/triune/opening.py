@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from triune.context import Finished, Generators, Run
 from triune.data import Data, set_aside_validation
 from triune.errors import DataError, PluginError, listed, nearest
-from triune.hooks import Hooks
+from triune.hooks import Hooks, given
 from triune.hookspecs import LossComposition, RuleApplication, RunLifecycle
 from triune.layout import Ownership, layout_of
 from triune.machine import autocast_of, device_of
 from triune.plan import checked
-from triune.types import GroundedRules
+from triune.types import Bundle, GroundedRules, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from triune.config import LoadedConfig
+    from triune.config import LoadedConfig, NamedPlugin
     from triune.examples import Examples
     from triune.objective import Objective
-    from triune.types import Batch, Bundle, LossTerm, ModelLayout, Outputs, Rule, Step
+    from triune.types import Batch, LossTerm, ModelLayout, Outputs, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +59,20 @@ def started(
     loaded: LoadedConfig, frames: Mapping[str, pd.DataFrame] | None = None, finished: Finished | None = None
 ) -> tuple[Run, Hooks]:
     """Return the run and its plugins, made from their configurations."""
-    plugins = {plugin.name: plugin.build() for plugin in loaded.plugins}
+    plugins = {plugin.name: _made(plugin) for plugin in loaded.plugins}
     if frames:
         _hand_over(frames, plugins)
     training = loaded.run.training
     run = Run(loaded.run, loaded.folder, device_of(training.device), Generators(training.seed), finished)
     return run, Hooks(plugins)
+
+
+def _made(plugin: NamedPlugin) -> object:
+    try:
+        return plugin.build()
+    except Exception as error:
+        error.add_note(f"raised by plugin {plugin.name!r} while it was made")
+        raise
 
 
 def as_frames(data: object) -> dict[str, pd.DataFrame]:
@@ -90,13 +98,15 @@ def load(run: Run, hooks: Hooks) -> Data:
     decided = hooks.decide(RunLifecycle.load_data, run=run)
     if decided is None:
         raise PluginError("no plugin brings data: name one under data (`triune plugins` lists them)")
-    data = decided[1]
+    data = given(decided[0], decided[1], Data, RunLifecycle.load_data.__name__)
     for split in ("train", *data.splits):
         if split not in data.splits or not len(data.splits[split]):
             raise DataError(f"{data.place(split)}: the {split} table has no examples: give it some")
     if "valid" not in data.splits and run.config.training.validation:
         data = set_aside_validation(data, run.config.training.validation, run.generators.numpy("validation"))
-    return hooks.chain(RunLifecycle.prepare_data, "data", data, run=run)
+    prepared = hooks.chain(RunLifecycle.prepare_data, "data", data, run=run)
+    owners = hooks.implementers(RunLifecycle.prepare_data)
+    return given(owners[-1] if owners else decided[0], prepared, Data, RunLifecycle.prepare_data.__name__)
 
 
 def build(run: Run, hooks: Hooks, data: Data) -> Opened:
@@ -108,11 +118,13 @@ def build(run: Run, hooks: Hooks, data: Data) -> Opened:
     if decided is None:
         raise PluginError("no plugin builds a model: name a task plugin under task (`triune plugins` lists them)")
     owner, bundle = decided
+    given(owner, bundle, Bundle, RunLifecycle.build_model.__name__)
     ownership = Ownership(bundle.model, owner)
     for plugin, _ in hooks.each(RunLifecycle.adapt_model, run=run, model=bundle.model):
         ownership.note(bundle.model, plugin)
     bundle.model.to(run.device)
-    rules = tuple(rule for _, rule in hooks.collect(RuleApplication.rules, run=run))
+    owned = hooks.collect(RuleApplication.rules, run=run)
+    rules = tuple(given(name, rule, Rule, RuleApplication.rules.__name__) for name, rule in owned)
     checked(_rule_problems(rules, bundle))
     return Opened(run, hooks, bundle, layout_of(bundle.model, ownership.owners, bundle.head), rules)
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from triune.data import label_set
 from triune.errors import PlanError, listed, nearest
+from triune.hooks import given
 from triune.hookspecs import LossComposition, ParameterFreezing, RuleApplication
 from triune.optimisation import Group, groups_of
-from triune.types import Seat
+from triune.types import LossTerm, ParameterClaim, Seat
 from triune.windows import resolve
 
 if TYPE_CHECKING:
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
     from triune.data import Data
     from triune.examples import Examples
     from triune.hooks import Hooks
-    from triune.types import JSON, GroundedRules, LossTerm, ModelLayout, ParameterClaim
+    from triune.types import JSON, GroundedRules, ModelLayout
 
-Owned = tuple[str, "LossTerm"]
+Owned = tuple[str, LossTerm]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,7 @@ def planned_terms(terms: Sequence[Owned]) -> tuple[dict[str, Owned], list[str]]:
     problems: list[str] = []
     by_name: dict[str, Owned] = {}
     for owner, term in terms:
+        given(owner, term, LossTerm, "loss_terms")
         if term.name in by_name:
             problems.append(
                 f"plugins {by_name[term.name][0]!r} and {owner!r} both contribute a loss term {term.name!r}: rename one"
@@ -146,12 +148,16 @@ def planned_groups(
         return (), [
             "no method says which parameters train: name a learning method under methods (`triune plugins` lists them)"
         ]
+    for owner, claim in claims:
+        given(owner, claim, ParameterClaim, "claim_parameters")
     windows = resolve(layout, claims, total)
     groups = groups_of(windows.of, layout)
     problems = list(windows.problems)
     if not groups and not problems:
+        freezing = {owner for owner, claim in claims if not claim.trainable} or {owner for owner, _ in claims}
         problems.append(
-            f"no parameter ever trains: plugins {listed(sorted({owner for owner, _ in claims}))} freeze them all"
+            f"no parameter ever trains: {listed(map(repr, sorted(freezing)))} freeze them all; leave that out, "
+            "or let it thaw some"
         )
     idle = idle_stretch(groups, total)
     if groups and idle is not None:

@@ -80,5 +80,8 @@ def _gradients(objective: Objective, batch: Batch) -> tuple[int, list[str]]:
                 "outputs with torch operations, without detach or numpy"
             )
         elif not bool(one.value.isfinite()):
-            problems.append(f"loss term {name!r} of plugin {owner!r} is {one.value.item()} on the first examples")
+            problems.append(
+                f"loss term {name!r} of plugin {owner!r} is {one.value.item()} on the first examples, before anything "
+                "is learnt: look for a division by zero, a logarithm of zero, or a model that is broken"
+            )
     return sum(kept.values()), problems

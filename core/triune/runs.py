@@ -95,10 +95,12 @@ def run(
     folder.claim(resume=resume is not None, overwrite=overwrite)
     with ExitStack() as stack:
         listener = stack.enter_context(listening())
-        threads = stack.enter_context(_computing(loaded.run.training, folder.threads()))
+        threads = stack.enter_context(_computing(loaded.run.training, None if overwrite else folder.threads()))
         prepared = _prepared(loaded, data, threads, folder.path)
         identity = identity_of(loaded, prepared)
-        if folder.finished:
+        if overwrite:
+            folder.clear()  # only now: until here a mistake would have cost the old run
+        elif folder.finished:
             return _same(folder, identity)
         stack.enter_context(pages_kept(prepared.opened.run.device))
         return train(loaded, prepared, folder, identity, listener, observers, begun)

@@ -77,10 +77,12 @@ def _section(family: str, where: Keys, raw: object, catalog: Catalog, report: Re
         yield Named(family, where, raw["use"], raw.get("name") or raw["use"], settings, (*where, "use"))
 
 
-def check_names(sections: list[Named], report: Report) -> None:
+def check_names(sections: list[Named], catalog: Catalog, report: Report) -> None:
     """Names tell plugins apart in messages, histories and checkpoints, so a run has each once."""
     first: dict[str, Named] = {}
     for section in sections:
+        if section.use in catalog.names(list(KEYS)) and section.use not in catalog.names(section.family):
+            continue  # a plugin in the wrong place, which is told as that
         other = first.setdefault(section.name, section)
         if other is not section:
             taken = f"{section.name!r} is already the name of {dotted(other.where)}"

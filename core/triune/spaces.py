@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from triune.data import label_set
-from triune.errors import DataError, listed, nearest
+from triune.errors import CheckpointError, DataError, listed, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -114,10 +114,15 @@ def described(space: OutputSpace) -> dict[str, JSON]:
 
 
 def restored(facts: Mapping[str, JSON]) -> OutputSpace:
-    """Return the space that `described` wrote."""
-    labels = facts["labels"]
-    assert isinstance(labels, list)
-    return KINDS[str(facts["kind"])](tuple(label for label in labels if isinstance(label, str | int)))
+    """Return the space that `described` wrote.
+
+    Raises:
+        CheckpointError: these are other facts.
+    """
+    labels, kind = facts.get("labels"), KINDS.get(str(facts.get("kind")))
+    if kind is None or not isinstance(labels, list) or not all(isinstance(label, str | int) for label in labels):
+        raise CheckpointError(f"run.json: 'space' says {facts!r}, which no run writes: run again with another output")
+    return kind(tuple(label for label in labels if isinstance(label, str | int)))
 
 
 def labels_in_order(cells: Iterable[object]) -> tuple[LabelValue, ...]:

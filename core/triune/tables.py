@@ -109,7 +109,7 @@ class _Table:
             if role in roles and not (self.split == "unlabelled" and role == "completion"):
                 changed[roles[role]] = self.cells(roles[role], role, text_cell)
         if "weight" in roles and (self.split == "train" or roles["weight"] in self.raw.columns):
-            changed[roles["weight"]] = self.cells(roles["weight"], "weight", weight_cell)
+            changed[roles["weight"]] = self.weights(roles["weight"])
         if "label" in roles:
             changed |= self.labels(columns, roles["label"])
         return self.with_columns(changed)
@@ -155,6 +155,16 @@ class _Table:
             self.problems.append(f"{self.some(positions)}: {role} {column!r} {fault.format(found=found)}")
         return good
 
+    def weights(self, column: str) -> list[object]:
+        """Return how much each example counts; where none does, training would learn nothing and say nothing."""
+        found = self.cells(column, "weight", weight_cell)
+        if self.split == "train" and found and not any(found) and not self.problems:
+            self.problems.append(
+                f"{self.place}: column {column!r} weighs every example 0, so nothing would be learnt; "
+                "give some a weight above 0, or leave data.weight out"
+            )
+        return found
+
     def some(self, positions: Sequence[int]) -> str:
         """Return up to three places and how many more there are."""
         shown = ", ".join(self.places.place(self.split, self.raw.index[one]) for one in positions[:3])
@@ -198,4 +208,7 @@ class _Table:
         for label in sorted(one for one in distinct if isinstance(one, int) and str(one) in distinct):
             self.problems.append(f"{self.place}: label {label} stands there as number and as text; write one of them")
         if demanded and labels and not self.problems and all(label is None for label in labels):
-            self.problems.append(f"{self.place}: column {column!r} is to hold the labels and is empty in every row")
+            self.problems.append(
+                f"{self.place}: column {column!r} is to hold the labels and is empty in every row; "
+                "fill it, or name another column as data.label"
+            )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from triune.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from torch import Tensor
@@ -39,16 +40,13 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
         CheckpointError: a tensor cannot be stored; names it.
         OSError: the file cannot be written.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     unique, stored = _without_ties(tensors)
     # One entry: as keys of the metadata, names of tensors could meet those that other readers reserve.
     metadata = {"format": "pt", "names": json.dumps(stored)}
-    try:
+    with system_errors():
         save_file(unique, path, metadata=metadata)
-    except SafetensorError as error:
-        raise _os_error(error) from error
     # The library leaves the file readable by its owner only; ours are as readable as their folder.
     path.chmod(path.parent.stat().st_mode & 0o666)
 
@@ -102,7 +100,13 @@ def _refuse(name: str, tensor: Tensor) -> None:
         raise CheckpointError(f"checkpoint: the name {name!r} of a tensor cannot be stored; rename it.")
 
 
-def _os_error(error: Exception) -> OSError:
-    """Return what the operating system said; safetensors only passes on its text."""
-    number = re.search(r"\(os error (\d+)\)", str(error))
-    return OSError(int(number[1]) if number else None, str(error))
+@contextmanager
+def system_errors() -> Iterator[None]:
+    """Raise what the operating system said in the block as `OSError`; safetensors only passes on its text."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except SafetensorError as error:
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        raise OSError(int(number[1]) if number else None, str(error)) from error

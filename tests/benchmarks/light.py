@@ -43,7 +43,8 @@ def main() -> int:
         low, high = row["quartiles"]
         budget = f"{row['budget']:.0f}" if row["budget"] else ""
         print(
-            f"{name:20} {row['median']:8.1f} {f'{low:.1f}–{high:.1f}':>15} {row['above']:11.1f} {row['ratio']:6.2f} {budget:>7}"
+            f"{name:20} {row['median']:8.1f} {f'{low:.1f}–{high:.1f}':>15} "
+            f"{row['above']:11.1f} {row['ratio']:6.2f} {budget:>7}"
         )
     if arguments.results:
         arguments.results.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

@@ -148,3 +148,9 @@ def test_the_public_names_are_these():
 @pytest.mark.parametrize("name", triune.__all__)
 def test_every_public_name_is_there(name: str):
     assert getattr(triune, name) is not None
+
+
+def test_no_module_has_the_name_of_a_public_function_or_value():
+    # Importing triune.x makes it an attribute of triune, in place of a public name x.
+    modules = {path.stem for path in CORE.iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert not modules & set(triune.__all__)

@@ -92,7 +92,9 @@ def _torch() -> Iterator[Check]:
     fastest = choose_threads(None)
     with threads(fastest):
         speed = _products_per_second() * 2 * PROBE**3
-    remedy = f"training.threads: {fastest} is faster than {most} here, and is what a run chooses" if fastest < most else ""
+    remedy = (
+        f"training.threads: {fastest} is faster than {most} here, and is what a run chooses" if fastest < most else ""
+    )
     found = f"{most} of {os.cpu_count()} processors; {fastest} fastest, {speed / 1e9:.0f} GFLOP/s"
     yield Check("threads", "warn" if remedy else "ok", found, remedy)
     if torch.cuda.is_available():

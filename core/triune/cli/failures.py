@@ -38,7 +38,7 @@ def guarded(words: Sequence[str], act: Callable[[], int]) -> int:
     except SystemExit as leaving:  # argparse leaves so after --help
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except BrokenPipeError as error:
-        return CLOSED_PIPE if _stdout_is_closed() else report(error, words)
+        return _leave_quietly() if _stdout_is_closed() else report(error, words)
     except (Exception, KeyboardInterrupt) as error:
         return report(error, words)
 
@@ -67,6 +67,11 @@ def said(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "\n".join([str(error) or "interrupted", *notes])
     what = f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
+    if any("plugin" in note for note in notes):
+        return (
+            f"a plugin failed in a way that was not foreseen: {what} ({'; '.join(notes)})\n"
+            "`--debug` shows the traceback; please report it to the authors of the plugin (`triune plugins` says whose)"
+        )
     where = f" ({'; '.join(notes)})" if notes else ""
     return (
         f"triune failed in a way that was not foreseen: {what}{where}\n"
@@ -111,12 +116,21 @@ def _never_fail_to_encode() -> None:
 
 
 def _stdout_is_closed() -> bool:
-    """Return whether the reader of standard output is gone; if so, drop what was left to write."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        with suppress(OSError, ValueError):
-            # Python writes the rest when it exits, and would complain
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Return whether the reader of standard output is gone: it has read enough, and nothing is wrong."""
+    import select
+
+    if not hasattr(select, "poll"):
         return True
-    return False
+    try:
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)
+        return any(event & select.POLLERR for _, event in poll.poll(0))
+    except (OSError, ValueError):
+        return False
+
+
+def _leave_quietly() -> int:
+    with suppress(OSError, ValueError):
+        # Python flushes when it exits, and would complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return CLOSED_PIPE

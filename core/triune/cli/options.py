@@ -47,9 +47,7 @@ def add_configuration(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="treat an installed plugin as if it were not; may be repeated",
     )
-    parser.add_argument(
-        "--output", metavar="DIR", type=Path, help="the run's folder, in place of the configuration's"
-    )
+    parser.add_argument("--output", metavar="DIR", type=Path, help="the run's folder, in place of the configuration's")
 
 
 def add_run_and_table(parser: argparse.ArgumentParser) -> None:

@@ -62,7 +62,9 @@ def joined(table: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
     for name in predictions.columns:
         if name in table.columns:
             raise DataError(f"the table has a column {name!r} already, which predict adds: rename it, or leave it out")
-    return pd.concat([table.reset_index(drop=True), predictions.reset_index(drop=True).round(DECIMALS)], axis=1)
+    exact = {name: "float64" for name in predictions.columns if name != "predicted"}  # what float32 rounds to is long
+    rounded = predictions.astype(exact).round(DECIMALS)
+    return pd.concat([table.reset_index(drop=True), rounded.reset_index(drop=True)], axis=1)
 
 
 def _check_names(table: pd.DataFrame, place: str) -> None:

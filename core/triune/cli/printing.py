@@ -37,7 +37,10 @@ def metrics_lines(metrics: Mapping[str, JSON], first: Sequence[str] = ("test", "
     """Return the figures of splits side by side, those in `first` first, then the tables that a split holds."""
     splits = {split: metrics[split] for split in (*first, *metrics) if isinstance(metrics.get(split), dict)}
     names = dict.fromkeys(name for one in splits.values() for name, value in _items(one) if _is_figure(value))
-    rows = [["", *splits], *([name, *(_figure(dict(_items(one)).get(name)) for one in splits.values())] for name in names)]
+    rows = [
+        ["", *splits],
+        *([name, *(_figure(dict(_items(one)).get(name)) for one in splits.values())] for name in names),
+    ]
     lines = aligned(rows, right=range(1, len(splits) + 1), indent="  ")
     for split, one in list(splits.items())[:1]:
         for name, value in _items(one):

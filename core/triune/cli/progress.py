@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,7 +11,8 @@ from triune.alignment import duration
 from triune.types import Evaluated, Event, Finished, Planned, Step, Stepped, Warned
 
 if TYPE_CHECKING:
-    from typing import TextIO
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import NoReturn, TextIO
 
     from tqdm import tqdm
 
@@ -116,7 +116,7 @@ class Bar:
     def __init__(self, stream: TextIO) -> None:
         """Draw on a terminal."""
         self._stream = stream
-        self._bar: tqdm[None] | None = None
+        self._bar: tqdm[NoReturn] | None = None
 
     def step(self, moment: Step, state: Recent) -> None:
         """Move the bar; how often it is redrawn, tqdm decides."""
@@ -164,7 +164,9 @@ class Lines:
             return
         self._shown = now
         figures = "  ".join(f"{name} {value:.4f}" for name, value in state.losses.items())
-        line = f"step {moment.index}/{moment.total}  {figures}  lr {state.learning_rate:.1e}  {state.speed:.0f} examples/s"
+        line = (
+            f"step {moment.index}/{moment.total}  {figures}  lr {state.learning_rate:.1e}  {state.speed:.0f} examples/s"
+        )
         self.line(line + self._left(moment, now))
 
     def _left(self, moment: Step, now: float) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from triune.errors import DataError
+from triune.errors import DataError, listed
 from triune.folder import Folder
 
 if TYPE_CHECKING:
@@ -69,15 +69,18 @@ def frame_of(content: bytes, text: str) -> pd.DataFrame:
         return pd.DataFrame({text: pd.Series([line for _, line in found], dtype=object)})
     objects = [_object(number, line) for number, line in found]
     names = dict.fromkeys(name for one in objects for name in one)
+    if text not in names:
+        raise DataError(f"{PLACE}: no object has the key {text!r}, the run's text; keys: {listed(names)}; rename one")
     return pd.DataFrame({name: pd.Series([one.get(name) for one in objects], dtype=object) for name in names})
 
 
 def _object(number: int, line: str) -> dict[str, object]:
     try:
         value = json.loads(line)
-    except ValueError as error:
+    except json.JSONDecodeError as error:
         raise DataError(
-            f"{PLACE}:{number}: no JSON ({error}); the first line is an object, so every line has to be one"
+            f"{PLACE}:{number}: no JSON ({error.msg} at column {error.colno}); "
+            "the first line is an object, so every line has to be one"
         ) from None
     if not isinstance(value, dict):
         raise DataError(f"{PLACE}:{number}: found {type(value).__name__}, wanted a JSON object, as in the first line")

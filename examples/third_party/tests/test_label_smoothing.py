@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +14,8 @@ from triune import Batch, Outputs, Step
 from triune.spaces import Binaries, Categorical
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from triune import LossTerm
 
 LABELS = ("billing", "delivery", "refund")

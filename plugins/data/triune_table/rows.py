@@ -183,7 +183,10 @@ def parquet(written: bytes, place: str) -> pd.DataFrame:
     try:
         table = read_table(BytesIO(written))
     except (ArrowException, OSError) as error:
-        raise DataError(f"{place}: no Parquet file, or a damaged one ({str(error).splitlines()[0]})") from error
+        raise DataError(
+            f"{place}: no Parquet file, or a damaged one ({str(error).splitlines()[0]}); "
+            "write it again, or name data.format"
+        ) from error
     # column by column as Python values: pandas would make whole numbers beside a null floats
     columns = [table.column(n).to_pylist() for n in range(table.num_columns)]
     frame = _of_columns(dict(enumerate(columns)), pd.RangeIndex(table.num_rows, name="row"))

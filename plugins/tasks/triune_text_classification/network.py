@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from triune.errors import EnvironmentProblem
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-FAILURES = (OSError, ValueError, KeyError, TypeError, RuntimeError)
+FAILURES = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError)
 """What transformers raises of a folder that it cannot make sense of."""
 
 
@@ -22,14 +23,18 @@ def tokenizer_of(source: Path, name: str) -> Any:  # noqa: ANN401 - transformers
     """Return the tokenizer beside a model.
 
     Raises:
-        EnvironmentProblem: it cannot be read, or cannot pad.
+        EnvironmentProblem: it is not there, or cannot be read.
     """
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(source)
+        tokenizer = AutoTokenizer.from_pretrained(source)
+        # where no tokenizer lies, transformers makes one that knows no word, and every text would be alike
+        if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
+            raise OSError("it is not there: no file holds its vocabulary")
     except FAILURES as error:
         raise _unreadable(name, source, "tokenizer", error) from error
+    return tokenizer
 
 
 def network_of(source: Path, space: OutputSpace, name: str, dropout: float | None) -> nn.Module:
@@ -39,6 +44,7 @@ def network_of(source: Path, space: OutputSpace, name: str, dropout: float | Non
         EnvironmentProblem: it cannot be read.
     """
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     try:
@@ -50,6 +56,8 @@ def network_of(source: Path, space: OutputSpace, name: str, dropout: float | Non
             network: nn.Module = AutoModelForSequenceClassification.from_pretrained(
                 source, config=settings, dtype=torch.float32
             )
+    except SafetensorError as error:
+        raise _unreadable(name, source, "model", OSError(f"its weights are damaged ({error})")) from error
     except FAILURES as error:
         raise _unreadable(name, source, "model", error) from error
     return network
@@ -115,7 +123,10 @@ def quiet() -> Iterator[None]:
 
 
 def _unreadable(name: str, source: Path, what: str, error: Exception) -> EnvironmentProblem:
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    if "ignore_mismatched_sizes" in reason:
+        reason = "its weights have not the shapes that its config.json says"
+    reason = shorten(reason, 200, placeholder=" …").rstrip(".")
     return EnvironmentProblem(
         f"model {name!r}: the {what} in {source} cannot be read: {reason}; "
         "give a folder that save_pretrained wrote, with its tokenizer"

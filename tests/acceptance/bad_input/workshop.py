@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 TRAIN = "text,label\n" + "".join(
     f"{text},{label}\n"
@@ -32,7 +37,7 @@ data:
 methods:
   - end-to-end
 training:
-  epochs: 1
+  epochs: 2
   batch_size: 4
   learning_rate: 1.0e-3
   threads: 1
@@ -55,6 +60,11 @@ class Case:
         words: the command line.
         code: the exit code.
         problems: how many mistakes there are; each may take three lines.
+        model: what is done to a copy of the pretrained model, which is then named `model`.
+        run: what is done to a finished run, which then lies in `out`.
+        environment: variables that are set.
+        stdin: what comes in on standard input.
+        begins: whether training begins, so that the plan was printed.
     """
 
     name: str
@@ -64,14 +74,24 @@ class Case:
     words: tuple[str, ...] = ("run", "config.yaml")
     code: int = 2
     problems: int = 1
+    model: Callable[[Path], object] | None = None
+    run: Callable[[Path], object] | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+    stdin: bytes = b""
+    begins: bool = False
 
 
-def lay_out(folder: Path, model: object, case: Case) -> None:
+def lay_out(folder: Path, model: Path, case: Case, finished: Path | None = None) -> None:
     """Write what works, and then what the case spoils."""
-    config = CONFIG.replace("MODEL", str(model))
+    config = CONFIG
     for old, new in case.edits:
         assert old in config, f"{case.name}: {old!r} is not in the configuration"
         config = config.replace(old, new)
+    if case.model is not None:
+        case.model(shutil.copytree(model, folder / "model"))
+    config = config.replace("MODEL", "model" if case.model else str(model))
+    if case.run is not None and finished is not None:
+        case.run(shutil.copytree(finished, folder / "out"))
     files = {"config.yaml": config, "train.csv": TRAIN, "test.csv": TEST, **case.files}
     for name, content in files.items():
         path = folder / name
@@ -87,4 +107,19 @@ def contents(folder: Path) -> dict[str, bytes | None]:
     return {
         str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
         for path in sorted(folder.rglob("*"))
+    }
+
+
+def plugin(name: str, code: str, *, family: str = "methods", extra: str = "", distribution: str = "") -> dict[str, str]:
+    """Return the files of an installed distribution with one plugin, its class `Plugin` in the module of its name."""
+    module, owner = name.replace("-", "_"), distribution or name
+    information = f"site/{owner.replace('-', '_')}-1.0.dist-info"
+    metadata = f"Metadata-Version: 2.1\nName: {owner}\nVersion: 1.0\n"
+    if extra:
+        metadata += f"Provides-Extra: {extra}\nRequires-Dist: no-such-package; extra == {extra!r}\n"
+    value = f"{module}:Plugin" + (f" [{extra}]" if extra else "")
+    return {
+        f"{information}/METADATA": metadata,
+        f"{information}/entry_points.txt": f"[triune.{family}]\n{name} = {value}\n",
+        f"site/{module}.py": code,
     }

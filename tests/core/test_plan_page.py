@@ -1,0 +1,94 @@
+"""The plan as a page: everything is on it, aligned, and it fits a terminal whatever the names are."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests import support
+from triune import plan
+from triune.alignment import aligned, bar, duration, shortened, size
+from triune.files import json_bytes
+from triune.plan_page import as_json, brief, page
+
+
+@pytest.fixture(scope="module")
+def toy():
+    return plan(support.config(warmup=0.25, accumulate=2), plugins=support.plugins(), output="runs/toy")
+
+
+def test_the_page_names_all_that_a_run_does(toy):
+    said = page(toy)
+    for part in (
+        "toy", "tables", "all",  # plugins
+        "warm", "cold", "50.0 %",  # labels
+        "Blocks", f"{toy.parameters:,}", f"steps 0–{toy.steps.total}",  # model and windows
+        "task", "composed by: their sum",
+        "AdamW", "warm-up", "in 2 parts",
+        "gradients", "activations", "cpu", "fp32", "metrics.json", "runs/toy",
+    ):  # fmt: skip
+        assert part in said, part
+    assert str(toy) == said
+
+
+def test_the_page_shows_every_note(toy):
+    assert toy.notes
+    squeezed = " ".join(page(toy).split())
+    assert all(" ".join(note.split()) in squeezed for note in toy.notes)
+
+
+def test_the_page_fits_however_long_names_are():
+    labels = tuple(f"{'a label with a name that never ends ' * 4}{n}" for n in range(15))
+    table = support.table(60, labels=("warm", "cold"))
+    table["label"] = [labels[row % 15] for row in range(60)]
+    long = plan(
+        support.config(), plugins=support.plugins(data=support.Tables(train=table)), output="folder/" * 40 + "run"
+    )
+    said = page(long)
+    assert "3 more labels" in said
+    assert max(map(len, said.splitlines())) <= 100 + len("folder/" * 40)
+    assert max(len(line) for line in said.splitlines() if "folder/" not in line) <= 100
+
+
+def test_there_are_no_colour_codes(toy):
+    assert "\x1b" not in page(toy) + brief(toy)
+
+
+def test_the_json_of_a_plan_is_json_and_complete(toy):
+    found = json.loads(json_bytes(as_json(toy), "plan"))
+    assert found["steps"]["total"] == toy.steps.total
+    assert sum(group["elements"] for group in found["groups"]) == found["model"]["trainable"]
+    assert found["loss"]["terms"]["task"] == {"owner": "toy", "weight": 1.0, "replaces": []}
+    assert found["memory"]["total"] == sum(value for key, value in found["memory"].items() if key != "total")
+    assert Path(found["writes"][0]).parent == Path("runs/toy")
+
+
+def test_the_brief_form_is_a_few_lines(toy):
+    assert len(brief(toy).splitlines()) <= 10
+    assert "train" in brief(toy) and "2 labels" in brief(toy)
+
+
+def test_columns_stand_below_one_another():
+    assert aligned([("a", "1"), ("long", "100")], right=(1,)) == ["a       1", "long  100"]
+
+
+@pytest.mark.parametrize(("count", "said"), [(512, "512 B"), (2048, "2.0 KiB"), (3 * 2**30, "3.0 GiB")])
+def test_sizes_are_in_units_that_fit(count, said):
+    assert size(count) == said
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(4.4, "4 s"), (185, "3 min 05 s"), (7620, "2 h 07 min")])
+def test_times_are_in_units_that_fit(seconds, said):
+    assert duration(seconds) == said
+
+
+def test_a_bar_is_as_long_as_its_share_and_never_vanishes():
+    assert bar(1.0, 10) == "█" * 10
+    assert bar(0.5, 10) == "█" * 5
+    assert bar(0.0001, 10) == "▏"
+    assert bar(0.0, 10) == ""
+
+
+def test_a_long_text_keeps_both_ends():
+    text = shortened("/a/very/long/path/to/train.csv", 16)
+    assert len(text) == 16 and text.startswith("/a/") and text.endswith("train.csv")
