@@ -2,7 +2,7 @@
 
 Plugin authors read `hookspecs` (the contract), `types` and `select` (what crosses it), `testing` (the kit
 that proves a plugin right). Those who orchestrate runs read `runs`. Core developers go on with `hooks`,
-`plan`, `objective`, `engine`, `checkpoint`, in this order.
+`planning`, `objective`, `engine`, `checkpoint`, in this order.
 """
 
 from __future__ import annotations

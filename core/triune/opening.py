@@ -13,7 +13,7 @@ from triune.hooks import Hooks, given
 from triune.hookspecs import LossComposition, RuleApplication, RunLifecycle
 from triune.layout import Ownership, layout_of
 from triune.machine import autocast_of, device_of
-from triune.plan import checked
+from triune.planning import checked
 from triune.types import Bundle, GroundedRules, Rule
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from triune.optimisation import Group
-    from triune.plan import Plan, Table
+    from triune.planning import Plan, Table
     from triune.schedules import Schedule
     from triune.types import JSON, ParameterInfo
 

@@ -6,6 +6,7 @@ config → plugins → `load_data` → `prepare_data`* → `build_model` → `ad
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from triune.hookspecs import LossComposition, ParameterFreezing
 from triune.learning_table import training_examples
 from triune.machine import precision_of
 from triune.opening import Opened, build, encode, load, objective_of, started
-from triune.plan import (
+from triune.planning import (
     Memory,
     Plan,
     PluginRow,
@@ -104,7 +105,7 @@ def steps_of(run: Run, examples: int) -> Steps:
     """Return how long the run is."""
     training = run.config.training
     per_epoch = max(ceil(examples / training.batch_size), 1)
-    total = training.max_steps or ceil(training.epochs * per_epoch)
+    total = min(ceil(training.epochs * per_epoch), training.max_steps or sys.maxsize)
     return Steps(
         total / per_epoch, per_epoch, total, training.batch_size, training.accumulate, round(training.warmup * total)
     )

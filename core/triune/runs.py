@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from triune.config import RunConfig, Training
     from triune.journal import Observer
-    from triune.plan import Plan
+    from triune.planning import Plan
     from triune.prepared import Prepared
     from triune.types import JSON
 

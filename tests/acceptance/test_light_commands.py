@@ -33,8 +33,7 @@ def test_listing_plugins_imports_none_of_them():
     assert not {name for name in modules if name.startswith("triune_")}
 
 
-def test_the_measure_would_notice_a_heavy_import(tmp_path):
-    assert set(HEAVY) & imported("init", str(tmp_path), "--debug") == set()
+def test_the_measure_would_notice_a_heavy_import():
     program = DUMP.format(words=["--help"]).replace("import sys;", "import sys, numpy;")
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert "numpy" in done.stderr.split()

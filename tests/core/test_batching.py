@@ -29,7 +29,9 @@ def test_the_order_depends_on_seed_and_epoch_alone(found, size):
 
 def test_epochs_and_seeds_have_orders_of_their_own():
     found = np.arange(1, 200)
-    orders = {str([rows.tolist() for rows in Batches(found, 8, seed).of_epoch(epoch)]) for seed in (0, 1) for epoch in (0, 1)}
+    orders = {
+        str([rows.tolist() for rows in Batches(found, 8, seed).of_epoch(epoch)]) for seed in (0, 1) for epoch in (0, 1)
+    }
     assert len(orders) == 4
 
 

@@ -1,7 +1,6 @@
 """The command line: what each verb prints, writes and leaves with, and how it says that something is wrong."""
 
 import gzip
-import importlib
 import io
 import json
 import os
@@ -9,7 +8,9 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 import types
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -25,6 +26,7 @@ from triune.config import Training, load_config
 from triune.errors import DataError, EnvironmentProblem, TriuneError
 from triune.types import Evaluated, Finished, Step, Stepped
 
+ROOT = Path(__file__).parents[2]
 QUICK = ("training.epochs=1", "training.batch_size=64", "training.threads=1", "training.device=cpu")
 
 
@@ -185,10 +187,8 @@ class TestInit:
         assert (tmp_path / existing).read_text() == "mine"
 
     def test_the_wheel_ships_what_it_reads(self):
-        tomllib = importlib.import_module("tomllib")
-        root = next(folder for folder in map(os.path.abspath, (".", "..")) if os.path.isfile(f"{folder}/pyproject.toml"))
-        with open(f"{root}/pyproject.toml", "rb") as file:
-            shipped = tomllib.load(file)["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+        shipped = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
         wanted = {*(f"customer_service/{name}" for name in example_data()), "starter/sections.yaml"}
         assert shipped == {f"examples/{name}": f"triune/demo/{name}" for name in wanted}
 
@@ -268,7 +268,7 @@ class TestPredict:
         assert first == wanted[name] if name in wanted else json.loads(first).keys() == {"text", "predicted"}
 
     def test_lines_of_standard_input_are_texts(self, finished, capsys, monkeypatch):
-        stdin(monkeypatch, "where is my parcel\nI want my money, back\n".encode())
+        stdin(monkeypatch, b"where is my parcel\nI want my money, back\n")
         assert main(["predict", str(finished), "-"]) == 0
         header, first, second = capsys.readouterr().out.splitlines()
         assert header == "text,predicted"
@@ -388,7 +388,9 @@ class TestDoctor:
         code = main(["doctor", "--output", str(tmp_path), "--json"])
         report = json.loads(capsys.readouterr().out)
         assert {check["status"] for check in report["checks"]} <= {"ok", "warn", "fail"}
-        assert {"python", "torch", "memory", "output", "hub cache", "plugins"} <= {one["name"] for one in report["checks"]}
+        assert {"python", "torch", "memory", "output", "hub cache", "plugins"} <= {
+            one["name"] for one in report["checks"]
+        }
         assert code == int(not report["ok"])
 
     def test_an_output_that_cannot_be_written_is_a_failure_with_a_remedy(self, capsys, tmp_path):

@@ -47,7 +47,9 @@ def test_lists_of_labels_count_for_their_rarest():
 
 def test_a_missing_column_is_told_with_the_nearest_name():
     table = pd.DataFrame({"txt": ["a"], "label": ["x"]})
-    with pytest.raises(DataError, match="train: no column 'text' for the text; columns: txt, label; did you mean 'txt'"):
+    with pytest.raises(
+        DataError, match="train: no column 'text' for the text; columns: txt, label; did you mean 'txt'"
+    ):
         Data({"train": table}, ROLES)
 
 

@@ -158,7 +158,9 @@ def draws(monkeypatch):
     import tests.core.test_engine as module
 
     real = module.config
-    monkeypatch.setattr(module, "config", lambda *methods, **training: real(*methods, data=("tables", "draws"), **training))
+    monkeypatch.setattr(
+        module, "config", lambda *methods, **training: real(*methods, data=("tables", "draws"), **training)
+    )
 
 
 @pytest.mark.parametrize("step", [1, 2, 5, 6, 11, 14])
@@ -284,7 +286,9 @@ class Replaces:
 
     @hookimpl
     def loss_terms(self):
-        yield LossTerm("other", lambda s, b, o: TermValues(o.scores.mean(-1), torch.ones(len(b.rows))), replaces=(self.what,))
+        yield LossTerm(
+            "other", lambda s, b, o: TermValues(o.scores.mean(-1), torch.ones(len(b.rows))), replaces=(self.what,)
+        )
 
 
 class Freezes:
@@ -319,7 +323,10 @@ class SpeaksNonsense:
         ({"replaces": Replaces("tsak")}, "replaces 'tsak', which nobody contributes; did you mean 'task'"),
         ({"freezes": Freezes(), "trains": Trains()}, "plugin 'trains' trains Name"),
         ({"speaks": Speaks()}, "nothing reads rule 'warm'"),
-        ({"speaks": SpeaksNonsense()}, "rule 'hot': 'wram' is not a label of this task; labels: cold, warm; did you mean"),
+        (
+            {"speaks": SpeaksNonsense()},
+            "rule 'hot': 'wram' is not a label of this task; labels: cold, warm; did you mean",
+        ),
     ],
 )
 def test_conflicts_surface_in_the_plan(tmp_path, others, sentence):
@@ -372,7 +379,9 @@ def test_unlabelled_rows_take_part_without_a_label(tmp_path):
     data = table(40)
     data.loc[::3, "label"] = None
     result = trained(tmp_path, data=Tables(train=data, test=table(8, seed=2)))
-    assert any("of 36 training examples have no label" in note or "have no label" in note for note in result.facts["notes"])
+    assert any(
+        "of 36 training examples have no label" in note or "have no label" in note for note in result.facts["notes"]
+    )
 
 
 def test_many_labels_at_once(tmp_path):

@@ -96,7 +96,10 @@ def test_the_one_decider_is_named_with_its_decision():
         def compose_loss(self, terms):
             return sum(terms.values())
 
-    assert Hooks({"one": Decides()}).decide(LossComposition.compose_loss, run=None, terms={"a": 2}, step=None) == ("one", 2)
+    assert Hooks({"one": Decides()}).decide(LossComposition.compose_loss, run=None, terms={"a": 2}, step=None) == (
+        "one",
+        2,
+    )
 
 
 class Misspelt:

@@ -23,7 +23,9 @@ def test_a_decoder_lies_on_top_of_its_encoder():
 
 def test_lists_inside_of_blocks_are_no_blocks():
     model = nn.Module()
-    model.layers = nn.ModuleList(nn.ModuleDict({"experts": nn.ModuleList(nn.Linear(2, 2) for _ in range(9))}) for _ in range(3))
+    model.layers = nn.ModuleList(
+        nn.ModuleDict({"experts": nn.ModuleList(nn.Linear(2, 2) for _ in range(9))}) for _ in range(3)
+    )
     assert list(block_depths(model)) == ["layers.0.", "layers.1.", "layers.2."]
 
 
@@ -49,7 +51,9 @@ def test_a_plugin_that_renames_parameters_is_refused():
     model = Blocks(2)
     ownership = Ownership(model, "toy")
     model.head = nn.Sequential(model.head)
-    with pytest.raises(PluginError, match="plugin 'wraps' removed or renamed parameters of the model: head.bias, head.weight"):
+    with pytest.raises(
+        PluginError, match="plugin 'wraps' removed or renamed parameters of the model: head.bias, head.weight"
+    ):
         ownership.note(model, "wraps")
 
 

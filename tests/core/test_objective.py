@@ -39,7 +39,9 @@ def objective(terms, compose=None, dropout=0.0):
     model = Blocks(2, dropout=dropout)
     return Objective(
         model,
-        lambda model, batch: Outputs(4 * model(batch.inputs["input_ids"], batch.inputs["attention_mask"].float()), SPACE),
+        lambda model, batch: Outputs(
+            4 * model(batch.inputs["input_ids"], batch.inputs["attention_mask"].float()), SPACE
+        ),
         lambda outputs, batch: outputs,
         {term.name: ("mine", term) for term in terms},
         compose,

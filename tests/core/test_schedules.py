@@ -38,7 +38,8 @@ def test_a_cosine_begins_and_ends_softly():
 
 
 @pytest.mark.parametrize(
-    "written", [True, "much", float("nan"), {"from": 0}, {"from": 0, "to": 1, "over": 0}, {"from": 0, "to": float("inf")}]
+    "written",
+    [True, "much", float("nan"), {"from": 0}, {"from": 0, "to": 1, "over": 0}, {"from": 0, "to": float("inf")}],
 )
 def test_nonsense_is_refused(written):
     with pytest.raises(ValidationError):

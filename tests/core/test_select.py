@@ -28,7 +28,11 @@ LAYOUT = ModelLayout(
         (Owner("adapter") & Depth(0), ["layer.0.extra"], "Owner('adapter') & Depth(0)"),
         (Head() | Depth(1), ["layer.1.weight", "head.bias"], "Head() | Depth(1)"),
         (~Head() & ~Name("layer*"), ["embed.weight"], "~Head() & ~Name('layer*')"),
-        (~(Depth(0) | Depth(1)) & Owner("task"), ["embed.weight", "head.bias"], "~(Depth(0) | Depth(1)) & Owner('task')"),
+        (
+            ~(Depth(0) | Depth(1)) & Owner("task"),
+            ["embed.weight", "head.bias"],
+            "~(Depth(0) | Depth(1)) & Owner('task')",
+        ),
         ((Head() | Depth(0)) & Owner("adapter"), ["layer.0.extra"], "(Head() | Depth(0)) & Owner('adapter')"),
     ],
 )

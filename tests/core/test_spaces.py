@@ -18,8 +18,12 @@ def test_a_categorical_likelihood_is_the_cross_entropy_hard_and_soft():
     soft = torch.rand(6, 3).softmax(-1)
     space = Categorical(LABELS)
     one_hot = functional.one_hot(hard, 3).float()
-    torch.testing.assert_close(-space.log_likelihood(scores, one_hot), functional.cross_entropy(scores, hard, reduction="none"))
-    torch.testing.assert_close(-space.log_likelihood(scores, soft), functional.cross_entropy(scores, soft, reduction="none"))
+    torch.testing.assert_close(
+        -space.log_likelihood(scores, one_hot), functional.cross_entropy(scores, hard, reduction="none")
+    )
+    torch.testing.assert_close(
+        -space.log_likelihood(scores, soft), functional.cross_entropy(scores, soft, reduction="none")
+    )
 
 
 def test_a_binary_likelihood_is_the_binary_cross_entropy():
@@ -70,7 +74,9 @@ def test_unknown_labels_are_told_with_their_place_and_the_nearest_name():
     with pytest.raises(DataError) as caught:
         target_matrix(["spam", "hma", None, "x", "y", "z"], ("ham", "spam"), lambda row: f"test.csv:{row + 2}")
     lines = str(caught.value).splitlines()
-    assert lines[0].startswith("test.csv:3: label 'hma' does not occur in the training table; labels: ham, spam; did you mean 'ham'?")
+    assert lines[0].startswith(
+        "test.csv:3: label 'hma' does not occur in the training table; labels: ham, spam; did you mean 'ham'?"
+    )
     assert lines[-1] == "… and 1 more"
 
 

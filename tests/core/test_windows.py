@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.core.test_select import LAYOUT
-from triune.plan import idle_stretch, planned_groups
+from triune.planning import idle_stretch, planned_groups
 from triune.select import Depth, Head, Name, Owner
 from triune.types import ParameterClaim
 from triune.windows import Window, resolve

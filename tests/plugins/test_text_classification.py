@@ -75,7 +75,10 @@ def test_a_run_folder_has_all_that_it_promises(single):
     assert set(steps[0]["terms"]) == {"task"} and steps[0]["learning_rates"] and steps[0]["examples_per_second"] > 0
     assert len([row for row in history if row["event"] == "evaluation" and row["split"] == "valid"]) >= 3
     assert "transformers.pipeline" in (single.folder / "README.md").read_text()
-    assert single.metrics["valid"]["macro_f1"] == json.loads((single.folder / "metrics.json").read_text())["valid"]["macro_f1"]
+    assert (
+        single.metrics["valid"]["macro_f1"]
+        == json.loads((single.folder / "metrics.json").read_text())["valid"]["macro_f1"]
+    )
 
 
 def test_several_labels_at_once(tiny_model, tmp_path):
@@ -118,12 +121,22 @@ def architectures():
 
     shape = {"vocab_size": 400, "num_hidden_layers": 2, "num_attention_heads": 2}
     return {
-        "roberta": t.RobertaConfig(**shape, hidden_size=32, intermediate_size=64, max_position_embeddings=40, pad_token_id=1),
-        "distilbert": t.DistilBertConfig(vocab_size=400, dim=32, hidden_dim=64, n_layers=2, n_heads=2, max_position_embeddings=40),
-        "electra": t.ElectraConfig(**shape, hidden_size=32, embedding_size=32, intermediate_size=64, max_position_embeddings=40),
+        "roberta": t.RobertaConfig(
+            **shape, hidden_size=32, intermediate_size=64, max_position_embeddings=40, pad_token_id=1
+        ),
+        "distilbert": t.DistilBertConfig(
+            vocab_size=400, dim=32, hidden_dim=64, n_layers=2, n_heads=2, max_position_embeddings=40
+        ),
+        "electra": t.ElectraConfig(
+            **shape, hidden_size=32, embedding_size=32, intermediate_size=64, max_position_embeddings=40
+        ),
         "deberta-v2": t.DebertaV2Config(**shape, hidden_size=32, intermediate_size=64, max_position_embeddings=40),
-        "albert": t.AlbertConfig(**shape, hidden_size=32, embedding_size=32, intermediate_size=64, max_position_embeddings=40),
-        "modernbert": t.ModernBertConfig(**shape, hidden_size=32, intermediate_size=64, max_position_embeddings=40, pad_token_id=0),
+        "albert": t.AlbertConfig(
+            **shape, hidden_size=32, embedding_size=32, intermediate_size=64, max_position_embeddings=40
+        ),
+        "modernbert": t.ModernBertConfig(
+            **shape, hidden_size=32, intermediate_size=64, max_position_embeddings=40, pad_token_id=0
+        ),
     }
 
 

@@ -41,11 +41,16 @@ def test_one_label_equals_the_reference(case):
     for average in ("macro", "micro"):
         expected = reference.precision_recall_fscore_support(gold, predicted, average=average, zero_division=0)
         assert [found[f"{average}_{name}"] for name in ("precision", "recall", "f1")] == pytest.approx(expected[:3])
-    assert found["confusion"]["rows_gold_columns_predicted"] == reference.confusion_matrix(gold, predicted, labels=LABELS).tolist()
+    assert (
+        found["confusion"]["rows_gold_columns_predicted"]
+        == reference.confusion_matrix(gold, predicted, labels=LABELS).tolist()
+    )
     for place, label in enumerate(LABELS):
         one = reference.precision_recall_fscore_support(gold, predicted, labels=[label], zero_division=0)
         row = found["per_class"][label]
-        assert [row[name] for name in ("precision", "recall", "f1", "support")] == pytest.approx([float(x[0]) for x in one])
+        assert [row[name] for name in ("precision", "recall", "f1", "support")] == pytest.approx(
+            [float(x[0]) for x in one]
+        )
     areas = [
         reference.roc_auc_score([g == label for g in gold], probabilities[:, place])
         for place, label in enumerate(LABELS)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TextIO
 
-    from triune.plan import Plan
+    from triune.planning import Plan
     from triune.result import Result
     from triune.types import JSON
 

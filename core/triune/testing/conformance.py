@@ -127,8 +127,7 @@ def faults_of(subject: Subject) -> Iterator[Fault]:
     try:
         assert subject.plugin is not None
     except Exception as error:
-        yield from _of(FORM[1], subject)
-        yield Fault("making", _said(error), error)
+        yield from list(_of(FORM[1], subject)) or [Fault("making", _said(error), error)]
         return
     for gate, checks in ((False, FORM), (True, GATES), (False, BEHAVIOUR), (True, RUNS[:1]), (False, RUNS[1:])):
         for check in checks:

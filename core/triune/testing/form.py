@@ -8,7 +8,7 @@ import subprocess
 import sys
 from functools import cache
 from types import new_class
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from triune.errors import PluginError, listed
 
@@ -66,11 +66,14 @@ def _defaults(subject: Subject, model: type[BaseModel]) -> Iterator[str]:
     try:
         plain = model.model_validate(settings)
     except ValidationError as error:
-        told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        told = "; ".join(
+            ": ".join(filter(None, (".".join(map(str, one["loc"])), one["msg"]))) for one in error.errors()
+        )
         yield f"settings {settings!r} are refused: {told}; give valid ones as config={{…}}"
         return
     try:
-        strict = new_class(model.__name__, (model,), {"validate_default": True}).model_validate(settings)
+        checking = cast("type[BaseModel]", new_class(model.__name__, (model,), {"validate_default": True}))
+        strict = checking.model_validate(settings)
     except ValidationError as error:
         for one in error.errors():
             yield f"the default of Config.{'.'.join(map(str, one['loc']))} is refused by its own type: {one['msg']}"

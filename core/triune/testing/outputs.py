@@ -105,7 +105,7 @@ def constraints(subject: Subject) -> Iterator[str]:
         yield f"constrain_outputs makes scores {tuple(outputs.scores.shape)} into {tuple(training.shape)}: keep shape"
         return
     if not training.requires_grad or bool(training.isnan().any()):
-        yield "constrain_outputs returns scores that are NaN or have no gradient: use torch operations, and -1e4 for never"
+        yield "constrain_outputs returns scores that are NaN or have no gradient: use torch, and -1e4 for never"
     if not torch.equal(training, _constrained(subject, outputs, batch)):
         yield "constrain_outputs answers differently for the same scores, or with model.eval(): draw nothing"
         return
@@ -117,11 +117,9 @@ def constraints(subject: Subject) -> Iterator[str]:
                 "batch.labelled or whether gradients are kept"
             )
         *parts, _ = subject.batches()
-        pieces = raw.scores.split([len(part.rows) for part in parts])
-        one_by_one = [
-            _constrained(subject, replace(raw, scores=s), part) for s, part in zip(pieces, parts, strict=True)
-        ]
-        if not torch.allclose(training, torch.cat(one_by_one), rtol=1e-4, atol=1e-5):
+        pieces = torch.split(raw.scores, [len(part.rows) for part in parts])
+        alone = [_constrained(subject, replace(raw, scores=one), part) for one, part in zip(pieces, parts, strict=True)]
+        if not torch.allclose(training, torch.cat(alone), rtol=1e-4, atol=1e-5):
             yield "constrain_outputs answers differently for an example in another batch: treat each example alone"
 
 
@@ -133,7 +131,9 @@ def _outputs(subject: Subject, batch: Batch) -> Outputs:
 
 def _constrained(subject: Subject, outputs: Outputs, batch: Batch) -> Tensor:
     opened, rules = subject.planned.opened, subject.planned.rules
-    given = {"run": opened.run, "rules": rules, "outputs": outputs, "batch": batch}
     with opened.run.generators.untouched():
-        found = dict(opened.hooks.each(RuleApplication.constrain_outputs, **given))[subject.name]
+        each = opened.hooks.each(
+            RuleApplication.constrain_outputs, run=opened.run, rules=rules, outputs=outputs, batch=batch
+        )
+        found = dict(each)[subject.name]
     return (found or outputs).scores

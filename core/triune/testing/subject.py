@@ -26,7 +26,7 @@ TRAINING: Mapping[str, object] = {
     "epochs": 12,
     "accumulate": 2,
     "evaluate_every": 5,
-    "checkpoint_every": 3,
+    "checkpoint_every": 12,
     "early_stopping": None,
     "keep_best": False,
     "seed": SEED,

@@ -36,10 +36,8 @@ def prepared(subject: Subject) -> Iterator[str]:
             yield f"prepare_data changes the {split} table, and scores on it would flatter: touch training data only"
     yield from _roles(data, after)
     yield from _rows(data, after)
-    again_run, again_hooks, again_data = subject.started()
-    again = (
-        dict(again_hooks.each(RunLifecycle.prepare_data, run=again_run, data=again_data))[subject.name] or again_data
-    )
+    run, hooks, data = subject.started()
+    again = dict(hooks.each(RunLifecycle.prepare_data, run=run, data=data))[subject.name] or data
     if not all(_equal(after.splits[split], again.splits[split]) for split in LEARNT_FROM if split in after.splits):
         yield "prepare_data makes another table of the same seed: draw from run.generators.numpy('my-purpose')"
 
@@ -47,7 +45,7 @@ def prepared(subject: Subject) -> Iterator[str]:
 def _roles(data: Data, after: Data) -> Iterator[str]:
     moved = {role: column for role, column in data.roles.items() if after.roles.get(role) != column}
     if moved:
-        yield f"prepare_data gives the role {listed(map(repr, moved))} to another column: keep data.roles, or add to them"
+        yield f"prepare_data gives the role {listed(map(repr, moved))} to another column: keep data.roles"
     gone = [column for column in data.train.columns if column not in after.train.columns]
     if gone:
         yield f"prepare_data drops the column {listed(map(repr, gone))}: keep the user's columns"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from triune.spaces import OutputSpace
     from triune.types import JSON, Batch, Step
 
-WORDS = "red green blue round square tall small old new warm cold fast slow loud quiet sweet sour".split()
+WORDS = tuple("red green blue round square tall small old new warm cold fast slow loud quiet sweet sour".split())  # noqa: SIM905
 
 
 def table(rows: int = 48, seed: int = 0, labels: Sequence[str] = ("warm", "cold")) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -43,8 +44,10 @@ class Trial:
         return self.witness.now()
 
 
-def trial(subject: Subject, folder: Path, resume: str | None = None, stop: int | None = None) -> Trial:
-    """Run the subject; break off when the checkpoint of step `stop` is written.
+def trial(
+    subject: Subject, folder: Path, training: Mapping[str, object], resume: str | None = None, stop: int | None = None
+) -> Trial:
+    """Run the subject with these settings of its training; break off when the checkpoint of step `stop` is written.
 
     Raises:
         Stopped: it was broken off.
@@ -52,7 +55,7 @@ def trial(subject: Subject, folder: Path, resume: str | None = None, stop: int |
     witness = Witness()
     plugins = {**subject.plugins(), "witness": witness}
     with witness.watching():
-        result = run(plugins, folder, TRAINING, resume, (_stopping(stop),))
+        result = run(plugins, folder, {**TRAINING, **training}, resume, (_stopping(stop),))
     return Trial(plugins[subject.name], witness, result.metrics)
 
 
@@ -67,18 +70,25 @@ def _stopping(stop: int | None) -> Callable[[Event], None]:
 def whole(subject: Subject) -> Trial:
     """Return a run from beginning to end."""
     with TemporaryDirectory() as folder:
-        return trial(subject, Path(folder) / "run")
+        return trial(subject, Path(folder) / "run", {})
 
 
 def in_pieces(subject: Subject) -> Trial:
     """Return a run that is broken off three times and resumed by fresh objects each time."""
+    often = {"checkpoint_every": STOPS[0]}
     with TemporaryDirectory() as folder:
         for place, stop in enumerate(STOPS):
             try:
-                trial(subject, Path(folder) / "run", "auto" if place else None, stop)
+                trial(subject, Path(folder) / "run", often, "auto" if place else None, stop)
             except Stopped:
                 continue
-        return trial(subject, Path(folder) / "run", "auto")
+        return trial(subject, Path(folder) / "run", often, "auto")
+
+
+def running(subject: Subject) -> Iterator[str]:
+    """A whole run of it comes to its end."""
+    if len(subject.trial.witness.weights) != subject.planned.plan.steps.total + 1:
+        yield "a run of it ends before its last step"
 
 
 def observing(subject: Subject) -> Iterator[str]:
@@ -97,24 +107,19 @@ def freezing(subject: Subject) -> Iterator[str]:
     moved, held, still = list[str](), list[str](), list[str]()
     for name, _ in witness.model.named_parameters():
         inside = [any(window.holds(step) for window in windows.get(name, ())) for step in range(len(witness.holding))]
-        changed = [not torch.equal(one[name], two[name]) for one, two in _pairs(witness.weights)]
-        moved += [f"{name} at step {n}" for n, step in enumerate(changed) if step and not inside[n]][:1]
-        held += [f"{name} at step {n}" for n, names in enumerate(witness.holding) if name in names and not inside[n]][
-            :1
-        ]
+        changed = [not torch.equal(one[name], two[name]) for one, two in pairwise(witness.weights)]
+        holds = [name in names for names in witness.holding]
+        moved += [f"{name} at step {n}" for n, one in enumerate(changed) if one and not inside[n]][:1]
+        held += [f"{name} at step {n}" for n, one in enumerate(holds) if one and not inside[n]][:1]
         # one step may leave a parameter alone that has no gradient yet, such as an adapter that starts at zero
         if sum(inside) > 1 and not any(changed):
             still.append(name)
     if moved:
         yield f"{listed(moved, 2)}: changed outside its windows: leave weights to the optimiser, and claim what trains"
     if held:
-        yield f"{listed(held, 2)}: the optimiser keeps a state outside its windows: use the groups given to build_optimizer"
+        yield f"{listed(held, 2)}: held by the optimiser outside its windows: use the groups given to build_optimizer"
     if still:
         yield f"{listed(still, 2)}: claimed to train and never changed: let the loss depend on it, or do not claim it"
-
-
-def _pairs(weights: list[dict[str, Tensor]]) -> Iterator[tuple[dict[str, Tensor], dict[str, Tensor]]]:
-    return zip(weights, weights[1:], strict=False)
 
 
 def repeat(subject: Subject) -> Iterator[str]:

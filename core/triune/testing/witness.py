@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.optim import Optimizer
 
-    from triune.plan import Plan
+    from triune.planning import Plan
     from triune.types import Event
 
 
@@ -54,7 +54,7 @@ class Witness:
         from torch.optim.optimizer import register_optimizer_step_post_hook
 
         def note(optimizer: Optimizer, args: object, kwargs: object) -> None:
-            names = {parameter: name for name, parameter in self.model.named_parameters()}
+            names: dict[Tensor, str] = {parameter: name for name, parameter in self.model.named_parameters()}
             self.holding.append({names[one] for one, state in optimizer.state.items() if state and one in names})
 
         handle = register_optimizer_step_post_hook(note)

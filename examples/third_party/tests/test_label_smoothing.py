@@ -12,6 +12,7 @@ from triune_label_smoothing import LabelSmoothing, counted
 import triune
 from triune import Batch, Outputs, Step
 from triune.spaces import Binaries, Categorical
+from triune.testing import check_plugin
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +32,10 @@ def batch_of(classes: list[int]) -> Batch:
     ones = torch.ones(len(classes))
     targets = torch.nn.functional.one_hot(torch.tensor(classes), len(LABELS)).float()
     return Batch(torch.arange(len(classes)), {}, targets, ones, ones)
+
+
+def test_it_keeps_the_contract_of_plugins() -> None:
+    check_plugin(LabelSmoothing)
 
 
 def test_it_equals_the_label_smoothing_of_torch() -> None:

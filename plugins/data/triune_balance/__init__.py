@@ -11,7 +11,7 @@ from triune import hookimpl
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from triune.context import Run
+    from triune import Run
     from triune.data import Data
     from triune.types import LossTerm
 

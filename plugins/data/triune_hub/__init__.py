@@ -10,7 +10,7 @@ from triune import hookimpl
 from triune.tables import Columns, assembled
 
 if TYPE_CHECKING:
-    from triune.context import Run
+    from triune import Run
     from triune.data import Data
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from triune.context import Run
+    from triune import Run
 
 
 class Table:

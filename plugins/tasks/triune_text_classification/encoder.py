@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from triune.context import Run
+    from triune import Run
     from triune.data import Data
     from triune_text_classification import TextClassification
 

@@ -1,0 +1,38 @@
+"""Our own plugins keep the contract that we ask of others."""
+
+import pytest
+
+from triune.testing import check_plugin, table
+from triune_balance import Balance
+from triune_end_to_end import EndToEnd
+from triune_table import Table
+from triune_text_classification import TextClassification
+
+
+@pytest.mark.parametrize("settings", [None, {"head_lr_scale": 5.0}])
+def test_end_to_end_conforms(settings):
+    check_plugin(EndToEnd, config=settings)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"resample": "over", "class_weights": "balanced", "focal": 2.0},
+        {"resample": "under"},
+        {"resample": "synthesise", "ratio": 1.0},
+    ],
+    ids=lambda settings: settings["resample"],
+)
+def test_balance_conforms(settings):
+    pytest.importorskip("imblearn", reason="needs the extra 'balance'")
+    check_plugin(Balance, config=settings)
+
+
+def test_table_conforms(tmp_path):
+    table(40).to_csv(tmp_path / "train.csv", index=False)
+    table(12, seed=1).to_csv(tmp_path / "test.csv", index=False)
+    check_plugin(Table, config={"train": str(tmp_path / "train.csv"), "test": str(tmp_path / "test.csv")})
+
+
+def test_text_classification_conforms(tiny_model):
+    check_plugin(TextClassification, config={"model": str(tiny_model)})
