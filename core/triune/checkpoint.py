@@ -213,6 +213,7 @@ def _refuse_newer(folder: Path, manifest: Mapping[str, JSON]) -> None:
 def _refuse_other(folder: Path, manifest: Mapping[str, JSON], identity: str) -> None:
     if manifest["identity"] != identity:
         raise CheckpointError(
-            f"{folder}: the checkpoint is of another run (identity {str(manifest['identity'])[:8]!r}, "
-            f"not {identity[:8]!r}): its configuration, data or plugins differ; resume with those of that run, or choose another output folder."
+            f"{folder}: the checkpoint is of another run (identity {str(manifest['identity'])[:8]!r}, not "
+            f"{identity[:8]!r}): its configuration, data or plugins differ; resume with those of that run, or choose "
+            "another output folder."
         )

@@ -147,6 +147,7 @@ def facts_of(
         "data": {split: asdict(source) for split, source in prepared.data.sources.items()},
         "roles": dict(prepared.data.roles),
         "space": described(prepared.opened.bundle.space),
+        "usage": prepared.opened.bundle.usage,
         "ended": {
             "step": engine.progress.step,
             "of": prepared.plan.steps.total,

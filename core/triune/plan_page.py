@@ -62,7 +62,7 @@ def as_json(plan: Plan) -> dict[str, JSON]:
             "trainable": plan.trainable,
             "blocks": plan.layout.blocks,
         },
-        "groups": [_plain_group(group) for group in plan.groups],
+        "groups": [_plain_group(group, plan.training.weight_decay) for group in plan.groups],
         "loss": {
             "terms": {
                 name: {"owner": owner, "weight": _plain_weight(term.weight), "replaces": list(term.replaces)}
@@ -73,6 +73,7 @@ def as_json(plan: Plan) -> dict[str, JSON]:
         "optimizer": plan.optimizer,
         "rules": list(plan.rules),
         "steps": asdict(plan.steps),
+        "training": plan.training.model_dump(mode="json"),
         "memory": memory,
         "machine": dict(plan.machine),
         "writes": [str(path) for path in plan.writes],
@@ -85,11 +86,11 @@ def _plain_table(table: Table) -> dict[str, JSON]:
     return plain
 
 
-def _plain_group(group: Group) -> dict[str, JSON]:
+def _plain_group(group: Group, decay: float) -> dict[str, JSON]:
     return {
         "names": list(group.names),
         "elements": group.elements,
-        "weight_decay": group.decays,
+        "weight_decay": decay if group.decays else 0.0,
         "windows": [asdict(window) for window in group.windows],
     }
 
@@ -146,11 +147,12 @@ def _model(plan: Plan) -> Iterator[str]:
     yield f"Model: {plan.model}, {plan.parameters:,} parameters in {count(plan.layout.blocks, 'block')}"
     yield f"  {plan.trainable:,} train ({share:.1f} %), {plan.parameters - plan.trainable:,} never do"
     head = ("group", "parameters", "tensors", "weight decay", "trains at (× learning rate)")
+    decay = f"{plan.training.weight_decay:g}"
     rows = [head]
     for group in plan.groups:
         first, *others = group.windows
         place = shortened(_where(group, plan), 44)
-        rows.append((place, f"{group.elements:,}", f"{len(group.names)}", "yes" if group.decays else "no", str(first)))
+        rows.append((place, f"{group.elements:,}", f"{len(group.names)}", decay if group.decays else "0", str(first)))
         rows.extend(("", "", "", "", str(window)) for window in others)
     yield from aligned(rows, right=(1, 2), indent="  ")
 
@@ -201,7 +203,16 @@ def _losses(plan: Plan) -> Iterator[str]:
 def _steps(plan: Plan) -> Iterator[str]:
     optimizer = f"of plugin {plan.optimizer!r}" if plan.optimizer else "AdamW"
     yield from wrapped(_length(plan), "", "Steps: ")
-    yield f"  optimiser: {optimizer}; warm-up: {count(plan.steps.warmup, 'step')}"
+    training = plan.training
+    clip = "no clipping" if training.clip is None else f"gradient clipped at {training.clip:g}"
+    yield f"  optimiser: {optimizer}; {clip}"
+    yield (
+        f"  learning rate: up to {training.learning_rate:g}, warm-up {count(plan.steps.warmup, 'step')}, "
+        f"then {training.schedule}"
+    )
+    if training.early_stopping:
+        stop = training.early_stopping
+        yield f"  stops early: after {count(stop.patience, 'evaluation')} without a better {stop.metric}"
 
 
 def _length(plan: Plan) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from triune.config import Training
     from triune.data import Data
     from triune.examples import Examples
     from triune.hooks import Hooks
@@ -86,6 +87,7 @@ class Plan:
     optimizer: str | None
     rules: tuple[str, ...]
     steps: Steps
+    training: Training
     memory: Memory
     machine: Mapping[str, JSON]
     writes: tuple[Path, ...]

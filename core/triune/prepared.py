@@ -93,6 +93,7 @@ def prepare(
         optimizer=next(iter(hooks.implementers(ParameterFreezing.build_optimizer)), None),
         rules=tuple(rule.name for rule in opened.rules),
         steps=steps,
+        training=run.config.training,
         memory=memory_of(opened, groups, steps, seen),
         machine={"device": run.device, "precision": precision_of(run), **(machine or {})},
         writes=(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -19,6 +19,8 @@ from triune.opening import build, encode, objective_of, started
 from triune.spaces import restored
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pandas as pd
 
     from triune.context import Run
@@ -41,12 +43,31 @@ class Found:
     """A table predicted and measured by a finished run."""
 
     place: str
+    table: pd.DataFrame
     predictions: pd.DataFrame
     metrics: Mapping[str, JSON]
 
 
-def evaluation(folder: Path, source: str | Path | pd.DataFrame, plugins: Mapping[str, object] | None = None) -> Found:
+def measured(folder: Path, source: str | Path | pd.DataFrame, plugins: Mapping[str, object] | None = None) -> Found:
     """Return the predictions of a finished run for a table, and its metrics over the rows that have a label."""
+    return _found(folder, source, plugins, lambda data: data)
+
+
+def predicted(folder: Path, source: str | Path | pd.DataFrame, plugins: Mapping[str, object] | None = None) -> Found:
+    """Return the predictions of a finished run for a table; labels that it may have are not looked at."""
+    return _found(folder, source, plugins, _without_labels)
+
+
+def _without_labels(data: Data) -> Data:
+    return replace(data, roles={role: column for role, column in data.roles.items() if role != "label"})
+
+
+def _found(
+    folder: Path,
+    source: str | Path | pd.DataFrame,
+    plugins: Mapping[str, object] | None,
+    seen: Callable[[Data], Data],
+) -> Found:
     place = Folder(folder)
     facts = place.facts()
     loaded = _configuration(place, facts, plugins)
@@ -56,14 +77,14 @@ def evaluation(folder: Path, source: str | Path | pd.DataFrame, plugins: Mapping
     if not (finished.model / "config.json").is_file():
         raise OutputError(f"{str(finished.model)!r} holds no model: run again with another output")
     run, hooks = started(loaded, finished=finished)
-    data = _table(source, hooks, run)
+    data = seen(_table(source, hooks, run))
     opened = build(run, hooks, data)
     rules = opened.grounded(data)
     objective = objective_of(opened, rules, {})
     objective.eval()
     examples = encode(opened.bundle, data)[SPLIT]
     found = evaluate_split(objective.outputs, examples, data.splits[SPLIT].index, hooks, run, finished.space, rules)
-    return Found(data.place(SPLIT), found.predictions, found.metrics)
+    return Found(data.place(SPLIT), data.splits[SPLIT], found.predictions, found.metrics)
 
 
 def _configuration(place: Folder, facts: Mapping[str, JSON], plugins: Mapping[str, object] | None) -> LoadedConfig:

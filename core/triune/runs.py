@@ -71,7 +71,7 @@ def run(
         plugins: plugin objects from Python, by the names that the configuration uses for them.
         overrides: `KEY=VALUE`, put over what the configuration says.
         without: names of installed plugins to treat as if they were not.
-        output: the run's folder; otherwise the configuration's, otherwise `runs/NAME` of its file.
+        output: the run's folder; otherwise the configuration's, otherwise `runs/run`.
         resume: "auto" goes on where a stopped run was, or returns a finished one.
         overwrite: delete a run that is in the folder.
         observers: functions that are told every `Event`.
@@ -114,9 +114,9 @@ def evaluate(
     Raises:
         TriuneError: the folder holds no finished run, or the table cannot be used.
     """
-    from triune.reopened import evaluation
+    from triune.reopened import measured
 
-    found = evaluation(Path(folder), data, plugins)
+    found = measured(Path(folder), data, plugins)
     if not found.metrics["labelled"]:
         raise DataError(
             f"{found.place}: no example has a label, so there is nothing to measure: give labels, or predict"
@@ -134,9 +134,9 @@ def predict(
     Raises:
         TriuneError: the folder holds no finished run, or the table cannot be used.
     """
-    from triune.reopened import evaluation
+    from triune.reopened import predicted
 
-    return evaluation(Path(folder), data, plugins).predictions.drop(columns="gold")
+    return predicted(Path(folder), data, plugins).predictions.drop(columns="gold")
 
 
 def identity_of(loaded: LoadedConfig, prepared: Prepared) -> str:

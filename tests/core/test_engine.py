@@ -31,7 +31,9 @@ class Watcher:
         from triune.optimisation import adamw
 
         self.optimizer = adamw(groups)
-        self.names = {parameter: name for group in groups for name, parameter in zip(group.names, group.parameters)}
+        self.names = {
+            parameter: name for group in groups for name, parameter in zip(group.names, group.parameters, strict=True)
+        }
         return self.optimizer
 
     @hookimpl
@@ -386,10 +388,40 @@ def test_unlabelled_rows_take_part_without_a_label(tmp_path):
 
 def test_many_labels_at_once(tmp_path):
     data = table(40)
-    data["label"] = [[label, "red"] if "red" in text else [label] for text, label in zip(data["text"], data["label"])]
+    data["label"] = [
+        [label, "red"] if "red" in text else [label] for text, label in zip(data["text"], data["label"], strict=True)
+    ]
     result = trained(tmp_path, task=ToyTask(multi_label=True), data=Tables(train=data))
     assert result.facts["space"] == {"kind": "binaries", "labels": ["cold", "red", "warm"]}
 
 
 def test_all_is_a_default(tmp_path):
     assert next(iter(All().claim_parameters())).default
+
+
+@pytest.mark.parametrize("place", ["write_model", "write_results"])
+def test_a_crash_while_results_are_written_leaves_a_run_that_can_go_on(tmp_path, monkeypatch, place):
+    whole = trained(tmp_path, name="whole")
+    with monkeypatch.context() as patch:
+
+        def crash(*args):
+            raise Stop
+
+        patch.setattr(f"triune.folder.Folder.{place}", crash)
+        with pytest.raises(Stop):
+            trained(tmp_path, name="broken")
+    assert not (tmp_path / "broken" / "run.json").exists()
+    assert trained(tmp_path, name="broken", resume="auto").metrics == whole.metrics
+
+
+def test_max_steps_ends_a_run_sooner_and_never_later(tmp_path):
+    assert trained(tmp_path, name="short", training={"max_steps": 3}).facts["ended"]["step"] == 3
+    assert trained(tmp_path, name="long", training={"max_steps": 999}).facts["ended"]["step"] == 12
+
+
+def test_planning_twice_and_running_leaves_the_function_in_place(tmp_path):
+    for _ in range(2):
+        assert triune.plan(config(), plugins=plugins()).trainable > 0
+    trained(tmp_path)
+    assert callable(triune.plan) and callable(triune.run)
+    assert [one.name for one in tmp_path.iterdir()] == ["run"]

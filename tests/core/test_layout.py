@@ -51,9 +51,7 @@ def test_a_plugin_that_renames_parameters_is_refused():
     model = Blocks(2)
     ownership = Ownership(model, "toy")
     model.head = nn.Sequential(model.head)
-    with pytest.raises(
-        PluginError, match="plugin 'wraps' removed or renamed parameters of the model: head.bias, head.weight"
-    ):
+    with pytest.raises(PluginError, match="plugin 'wraps' removed or renamed parameters of the model: head"):
         ownership.note(model, "wraps")
 
 
@@ -62,15 +60,16 @@ def test_the_blocks_of_usual_architectures_are_found(kind):
     import transformers as t
 
     small = {"hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 8}
+    ffn = {"encoder_ffn_dim": 8, "decoder_ffn_dim": 8, "encoder_attention_heads": 2, "decoder_attention_heads": 2}
     config = {
         "bert": lambda: t.BertConfig(**small, num_hidden_layers=3),
         "distilbert": lambda: t.DistilBertConfig(dim=8, hidden_dim=8, n_heads=2, n_layers=3),
         "gpt2": lambda: t.GPT2Config(n_embd=8, n_layer=3, n_head=2),
         "t5": lambda: t.T5Config(d_model=8, d_kv=4, d_ff=8, num_layers=3, num_heads=2),
-        "bart": lambda: t.BartConfig(d_model=8, encoder_layers=3, decoder_layers=3, encoder_ffn_dim=8, decoder_ffn_dim=8, encoder_attention_heads=2, decoder_attention_heads=2),
+        "bart": lambda: t.BartConfig(d_model=8, encoder_layers=3, decoder_layers=3, **ffn),
         "deberta-v2": lambda: t.DebertaV2Config(**small, num_hidden_layers=3),
         "modernbert": lambda: t.ModernBertConfig(**small, num_hidden_layers=3, pad_token_id=0, vocab_size=50),
-    }[kind]()  # fmt: skip
+    }[kind]()
     with torch.device("meta"):
         model = t.AutoModel.from_config(config)
     layout = layout_of(model, Ownership(model, "task").owners, ())

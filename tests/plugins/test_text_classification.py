@@ -105,7 +105,9 @@ def test_pairs_of_texts_reach_the_tokenizer_as_pairs(tiny_model, tmp_path):
     alone = triune.predict(run.folder, data.assign(other="something else"))
     paired = triune.predict(run.folder, data)
     assert not np.allclose(alone["probability of a"], paired["probability of a"])
-    theirs = pipeline(run, top_k=None)([{"text": t, "text_pair": p} for t, p in zip(data["text"], data["other"])])
+    theirs = pipeline(run, top_k=None)(
+        [{"text": t, "text_pair": p} for t, p in zip(data["text"], data["other"], strict=True)]
+    )
     score = next(one["score"] for one in theirs[1] if one["label"] == "a")
     assert paired["probability of a"].iloc[1] == pytest.approx(score, abs=1e-6)
 

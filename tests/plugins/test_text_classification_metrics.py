@@ -45,7 +45,7 @@ def test_one_label_equals_the_reference(case):
         found["confusion"]["rows_gold_columns_predicted"]
         == reference.confusion_matrix(gold, predicted, labels=LABELS).tolist()
     )
-    for place, label in enumerate(LABELS):
+    for label in LABELS:
         one = reference.precision_recall_fscore_support(gold, predicted, labels=[label], zero_division=0)
         row = found["per_class"][label]
         assert [row[name] for name in ("precision", "recall", "f1", "support")] == pytest.approx(

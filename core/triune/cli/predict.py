@@ -30,19 +30,17 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def execute(arguments: Namespace) -> int:
     """Write or print the table with a column of predictions."""
-    from triune import runs
     from triune.cli.table_files import as_bytes, check_new, format_of
-    from triune.cli.table_input import rows_of, table_of
+    from triune.cli.table_input import table_of
     from triune.files import write_whole
+    from triune.reopened import predicted
 
     if arguments.output is not None:
         format_of(arguments.output)
         check_new(arguments.output, overwrite=arguments.overwrite)
-    source = table_of(arguments.run, arguments.file)
-    table = rows_of(arguments.run, source)
-    _check_names(table, arguments.file)
-    predictions = runs.predict(arguments.run, source)
-    result = joined(table, predictions if arguments.probabilities else predictions[["predicted"]])
+    found = predicted(arguments.run, table_of(arguments.run, arguments.file))
+    predictions = found.predictions.drop(columns="gold")
+    result = joined(found.table, predictions if arguments.probabilities else predictions[["predicted"]], found.place)
     if arguments.output is None:
         _print(result, arguments)
     else:
@@ -51,7 +49,7 @@ def execute(arguments: Namespace) -> int:
     return 0
 
 
-def joined(table: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
+def joined(table: pd.DataFrame, predictions: pd.DataFrame, place: str) -> pd.DataFrame:
     """Return the columns of the input with those of the predictions after them.
 
     Raises:
@@ -61,15 +59,10 @@ def joined(table: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
 
     for name in predictions.columns:
         if name in table.columns:
-            raise DataError(f"the table has a column {name!r} already, which predict adds: rename it, or leave it out")
+            raise DataError(f"{place}: has a column {name!r} already, which predict adds: rename it, or leave it out")
     exact = {name: "float64" for name in predictions.columns if name != "predicted"}  # what float32 rounds to is long
     rounded = predictions.astype(exact).round(DECIMALS)
     return pd.concat([table.reset_index(drop=True), rounded.reset_index(drop=True)], axis=1)
-
-
-def _check_names(table: pd.DataFrame, place: str) -> None:
-    if "predicted" in table.columns:
-        raise DataError(f"{place}: has a column 'predicted' already, which predict adds: rename it, or leave it out")
 
 
 def _print(result: pd.DataFrame, arguments: Namespace) -> None:

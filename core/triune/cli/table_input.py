@@ -33,26 +33,6 @@ def table_of(run: Path, file: str) -> Path | pd.DataFrame:
     return frame_of(sys.stdin.buffer.read(), str(roles["text"]))
 
 
-def rows_of(run: Path, source: Path | pd.DataFrame) -> pd.DataFrame:
-    """Return the rows that predictions are made for, in order: of a file, as the run's data plugin reads them."""
-    from triune import reopened
-    from triune.context import Finished
-    from triune.folder import MODEL
-    from triune.opening import started
-    from triune.spaces import restored
-
-    if not isinstance(source, Path):
-        return source
-    folder = Folder(run)
-    facts = folder.facts()
-    space, roles = facts["space"], facts["roles"]
-    assert isinstance(space, Mapping) and isinstance(roles, Mapping)
-    columns = {role: str(column) for role, column in roles.items()}
-    loaded = reopened._configuration(folder, facts, None)
-    opened, hooks = started(loaded, finished=Finished(run / MODEL, restored(space), columns, facts))
-    return reopened._table(source, hooks, opened).splits[reopened.SPLIT]
-
-
 def frame_of(content: bytes, text: str) -> pd.DataFrame:
     """Return lines as a frame: JSON objects if the first line is one, else the texts of the column `text`."""
     import pandas as pd
