@@ -129,7 +129,7 @@ class Engine:
         examples = self.prepared.examples["train"]
         batches = [examples.batch(part).to(self.run.device) for part in parts_of(rows, self.training.accumulate)]
         with self._dropout():
-            share = share_of(self.objective, batches, step) if len(batches) > 1 else None
+            share = share_of(self.objective, batches, step, self.run.generators.untouched) if len(batches) > 1 else None
         totals: dict[str, Tensor] = {}
         for batch in batches:
             with self._dropout():

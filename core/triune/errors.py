@@ -63,9 +63,11 @@ class EnvironmentProblem(TriuneError):  # noqa: N818 - the machine's problem, no
 
 def nearest(name: object, known: Iterable[object]) -> str:
     """Return `"; did you mean 'x'?"` for the known name closest to `name`, or an empty string."""
-    cutoff = 0.5 if len(str(name)) > 3 else 0.7  # in three letters, one that differs makes another word: gpu, cpu
-    matches = get_close_matches(str(name), [str(one) for one in known], n=1, cutoff=cutoff)
-    return f"; did you mean {matches[0]!r}?" if matches else ""
+    matches = get_close_matches(str(name), [str(one) for one in known], n=1, cutoff=0.5)
+    # in three letters another first one makes another word: gpu, cpu
+    if not matches or (len(str(name)) <= 3 and matches[0][:1] != str(name)[:1]):
+        return ""
+    return f"; did you mean {matches[0]!r}?"
 
 
 def listed(names: Iterable[object], most: int = 12) -> str:

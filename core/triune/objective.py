@@ -108,18 +108,25 @@ class Objective(nn.Module):
         return loss, {name: term.detach() for name, term in terms.items()}
 
 
-def share_of(objective: Objective, batches: Sequence[Batch], step: Step) -> Share:
+def share_of(
+    objective: Objective,
+    batches: Sequence[Batch],
+    step: Step,
+    untouched: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> Share:
     """Return what the parts of a batch must know of the whole.
 
     Where every term counts its mask from the batch alone and the loss is their sum, nothing is computed;
     otherwise the parts are forwarded once without gradient, from the random state that the real pass will
-    see, and a composed loss is differentiated at the values of the whole batch.
+    see, and a composed loss is differentiated at the values of the whole batch. `untouched` is the context in
+    which the run's own generators draw as if they had not.
     """
     counters = {name: term.counts for name, (_, term) in objective.terms.items()}
     if objective.is_sum and all(counters.values()):
         masks = {name: sum_of(count(batch) for batch in batches) for name, count in counters.items() if count}
         return Share(masks)
-    sums = rehearsed(objective, batches, step)
+    with untouched():
+        sums = rehearsed(objective, batches, step)
     masks = {name: sum_of(one[name].mask for one in sums) for name in counters}
     if objective.is_sum:
         return Share(masks)
@@ -133,7 +140,7 @@ def share_of(objective: Objective, batches: Sequence[Batch], step: Step) -> Shar
 
 @torch.no_grad()
 def rehearsed(objective: Objective, batches: Sequence[Batch], step: Step) -> list[dict[str, Sums]]:
-    """Return the sums of every part, and leave the random state as it was."""
+    """Return the sums of every part, and leave torch's random state as it was."""
     devices = [batches[0].rows.device] if batches[0].rows.is_cuda else []
     with torch.random.fork_rng(devices=devices):
         return [objective.sums(batch, step) for batch in batches]

@@ -139,8 +139,7 @@ def _of_union(
 def _said(where: Keys, detail: ErrorDetails, model: type[BaseModel], owner: str) -> tuple[Keys, str, bool]:
     kind = detail["type"]
     if kind == "extra_forbidden":
-        holder = f"{dotted(where[:-1])!r} of {owner}" if where[:-1] else owner
-        return where, unknown(str(where[-1]), list(_keys(model, where[:-1])), holder), True
+        return where, unknown(str(where[-1]), list(_keys(model, where[:-1])), owner), True
     if kind == "missing":
         return where, f"missing key {str(where[-1])!r} of {owner}", False
     return where, _sentence(detail), detail["loc"][-1:] == ("[key]",)

@@ -377,6 +377,31 @@ def test_accumulation_changes_memory_and_not_the_result(tmp_path):
         torch.testing.assert_close(parts[name], whole[name], rtol=1e-4, atol=1e-5)
 
 
+class Noted:
+    """A term whose mask is drawn, and that notes what was drawn in each pass."""
+
+    def __init__(self):
+        self.masks = []
+
+    @hookimpl
+    def loss_terms(self, run):
+        def values(step, batch, outputs):
+            mask = (torch.rand(len(batch.rows), generator=run.generators.torch("mask")) > 0.5).float()
+            self.masks.append((step.index, mask.sum().item()))
+            return TermValues(outputs.scores.square().mean(-1), mask)
+
+        yield LossTerm("noted", values)
+
+
+def test_a_rehearsal_draws_what_the_real_pass_will_draw(tmp_path):
+    noted = Noted()
+    trained(tmp_path, "noted", noted=noted, training={"accumulate": 4, "epochs": 1})
+    for step in range(6):
+        drawn = [count for index, count in noted.masks if index == step][-8:]
+        assert drawn[:4] == drawn[4:]
+    assert len({count for _, count in noted.masks}) > 1
+
+
 def test_unlabelled_rows_take_part_without_a_label(tmp_path):
     data = table(40)
     data.loc[::3, "label"] = None

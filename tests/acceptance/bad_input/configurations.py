@@ -117,7 +117,7 @@ KEYS = [
         "unknown key of early stopping",
         (
             "training.early_stopping",
-            "unknown key 'patiense' of 'early_stopping' of training",
+            "early_stopping.patiense: unknown key",
             "did you mean 'patience'?",
         ),
         edits=(("epochs: 2", "early_stopping: {patiense: 2}"),),
