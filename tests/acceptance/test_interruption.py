@@ -65,8 +65,8 @@ def test_a_run_killed_again_and_again_ends_bit_identical(tmp_path, uninterrupted
     assert metrics == uninterrupted[2]
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_saves_and_leaves_within_a_step(tmp_path, uninterrupted, number, code):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_the_run_goes_on_bit_identical(tmp_path, uninterrupted, number):
     folder = tmp_path / "run"
     process = start(folder)
     while not list(folder.glob("checkpoints/step-*")):
@@ -79,3 +79,31 @@ def test_a_signal_saves_and_leaves_within_a_step(tmp_path, uninterrupted, number
     _, errors = again.communicate(timeout=120)
     assert again.returncode == 0, errors
     assert same(outcome(folder)[0], uninterrupted[0])
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_the_command_line_leaves_with_the_code_of_the_signal_and_says_how_to_go_on(tmp_path, tiny_model, number, code):
+    rows = "\n".join(f"{word} {n},{word}" for n in range(40) for word in ("parcel", "refund"))
+    (tmp_path / "train.csv").write_text(f"text,label\n{rows}\n")
+    (tmp_path / "config.yaml").write_text(
+        f"task: {{use: text-classification, model: {tiny_model}}}\n"
+        "data: {use: table, train: train.csv}\n"
+        "methods: end-to-end\n"
+        "training: {epochs: 40, batch_size: 8, threads: 1, early_stopping: null, checkpoint_every: 1}\n"
+    )
+    folder = tmp_path / "run"
+    command = [sys.executable, "-m", "triune", "run", "config.yaml", "--output", "run"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    while not list(folder.glob("checkpoints/step-*")):
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "--resume auto" in errors and "Traceback" not in errors
+    history = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    last = max(row["step"] for row in history if row["event"] == "step")
+    assert (folder / "checkpoints" / f"step-{last:08d}").is_dir()
