@@ -31,7 +31,20 @@ ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "docs" / "reference"
 NOTICE = "<!-- Written by docs/generate.py from the code; change the code, then run it. -->"
 PUBLIC_MODULES = (
-    *("select", "logic", "types", "data", "spaces", "examples", "tables", "models", "config", "errors", "testing"),
+    *(
+        "select",
+        "logic",
+        "types",
+        "events",
+        "data",
+        "spaces",
+        "examples",
+        "tables",
+        "models",
+        "config",
+        "errors",
+        "testing",
+    ),
 )
 
 
@@ -302,7 +315,7 @@ def meaning(name: str, value: object) -> str:
     return {
         "ALL": "Every `Seat`: where a rule acts unless it says otherwise.",
         "ALWAYS": "The `Condition` that every example satisfies.",
-        "Event": "What `observe` is told: one of the events in `triune.types`.",
+        "Event": "What `observe` is told: one of the events in `triune.events`.",
         "InputPath": "A path in a plugin's `Config`; in a configuration file it starts at the file's folder.",
         "hookimpl": "Marks a method of a plugin as the implementation of the hook of that name.",
     }.get(name, first_line(type(value)))

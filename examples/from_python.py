@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 
 import triune
-from triune.types import Evaluated
+from triune.events import Evaluated
 
 MESSAGES = Path(__file__).parent / "customer_service"
 

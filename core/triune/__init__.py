@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from triune.context import Run
     from triune.data import Data, Source
     from triune.errors import TriuneError
+    from triune.events import Event
     from triune.hookspecs import hookimpl
     from triune.logic import Formula, Label, SoftFormula
     from triune.result import Result
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
         ALWAYS,
         Batch,
         Bundle,
-        Event,
         GroundedRules,
         LossTerm,
         ModelLayout,
@@ -44,13 +44,14 @@ _HOME = {
     "context": ["Run"],
     "data": ["Data", "Source"],
     "errors": ["TriuneError"],
+    "events": ["Event"],
     "hookspecs": ["hookimpl"],
     "logic": ["Formula", "Label", "SoftFormula"],
     "result": ["Result"],
     "runs": ["evaluate", "plan", "predict", "run"],
     "schedules": ["Schedule"],
     "types": [
-        "ALL", "ALWAYS", "Batch", "Bundle", "Event", "GroundedRules", "LossTerm", "ModelLayout", "Outputs",
+        "ALL", "ALWAYS", "Batch", "Bundle", "GroundedRules", "LossTerm", "ModelLayout", "Outputs",
         "ParamGroup", "ParameterClaim", "Rule", "Seat", "Step", "TermValues", "TextMatches",
     ],
 }  # fmt: skip

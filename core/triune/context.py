@@ -81,7 +81,7 @@ def seed_of(seed: int, purpose: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class FinishedRun:
     """A finished run that is opened again to evaluate or predict."""
 
     model: Path
@@ -106,7 +106,7 @@ class Run:
     folder: Path
     device: str = "cpu"
     generators: Generators = field(default_factory=lambda: Generators(42))
-    finished: Finished | None = None
+    finished: FinishedRun | None = None
 
     @property
     def seed(self) -> int:

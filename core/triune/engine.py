@@ -15,13 +15,14 @@ from triune.checkpoint import Checkpoints, Snapshot
 from triune.dropout import fast_dropout
 from triune.errors import CheckpointError, TrainingError
 from triune.evaluation import Evaluation, evaluate_split, number
+from triune.events import Checkpointed, Evaluated, Finished, Stepped
 from triune.hookspecs import ParameterFreezing
 from triune.objective import check_finite, share_of
 from triune.optimisation import adamw, freeze_all, move_to, param_groups, rate_of
 from triune.optimizer_state import optimizer_state, restore_optimizer
 from triune.signals import Interrupted, Listener
 from triune.state import join_state, random_state, set_random_state, split_state
-from triune.types import Checkpointed, Evaluated, Finished, Step, Stepped
+from triune.types import Step
 
 if TYPE_CHECKING:
     import numpy as np

@@ -15,12 +15,12 @@ from triune.card import model_card
 from triune.checkpoint import Checkpoints
 from triune.config import resolved
 from triune.engine import Engine
+from triune.events import Evaluated, Planned, Warned
 from triune.folder import CHECKPOINTS, HISTORY, Folder
 from triune.hookspecs import RunLifecycle
 from triune.journal import Journal
 from triune.result import Result
 from triune.spaces import described
-from triune.types import Evaluated, Planned, Warned
 
 if TYPE_CHECKING:
     from pathlib import Path

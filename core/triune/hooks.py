@@ -14,7 +14,7 @@ from triune.hookspecs import SPECIFICATIONS, RunLifecycle
 
 if TYPE_CHECKING:
     from triune.context import Run
-    from triune.types import Event
+    from triune.events import Event
 
 P = ParamSpec("P")
 T = TypeVar("T")

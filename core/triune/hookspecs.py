@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
     from triune.context import Run
     from triune.data import Data
+    from triune.events import Event
     from triune.types import (
         JSON,
         Batch,
         Bundle,
-        Event,
         GroundedRules,
         LossTerm,
         ModelLayout,

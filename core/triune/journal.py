@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING
 
+from triune.events import Evaluated, Event, Stepped, Warned
 from triune.files import writing
 from triune.hookspecs import RunLifecycle
-from triune.types import Evaluated, Event, Stepped, Warned
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from triune.context import Finished, Generators, Run
+from triune.context import FinishedRun, Generators, Run
 from triune.data import Data, set_aside_validation
 from triune.errors import DataError, PluginError, listed, nearest
 from triune.hooks import Hooks, given
@@ -56,7 +56,7 @@ class Opened:
 
 
 def started(
-    loaded: LoadedConfig, frames: Mapping[str, pd.DataFrame] | None = None, finished: Finished | None = None
+    loaded: LoadedConfig, frames: Mapping[str, pd.DataFrame] | None = None, finished: FinishedRun | None = None
 ) -> tuple[Run, Hooks]:
     """Return the run and its plugins, made from their configurations."""
     plugins = {plugin.name: _made(plugin) for plugin in loaded.plugins}

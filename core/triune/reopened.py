@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from triune.catalog import installed
 from triune.config import LoadedConfig, load_config
-from triune.context import Finished
+from triune.context import FinishedRun
 from triune.errors import DataError, OutputError, PluginError
 from triune.evaluation import evaluate_split
 from triune.folder import MODEL, Folder
@@ -73,7 +73,9 @@ def _found(
     loaded = _configuration(place, facts, plugins)
     space, roles = facts["space"], facts["roles"]
     assert isinstance(space, Mapping) and isinstance(roles, Mapping)
-    finished = Finished(folder / MODEL, restored(space), {role: str(column) for role, column in roles.items()}, facts)
+    finished = FinishedRun(
+        folder / MODEL, restored(space), {role: str(column) for role, column in roles.items()}, facts
+    )
     if not (finished.model / "config.json").is_file():
         raise OutputError(f"{str(finished.model)!r} holds no model: run again with another output")
     run, hooks = started(loaded, finished=finished)

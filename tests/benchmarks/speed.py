@@ -81,7 +81,7 @@ def write_texts(path: Path, count: int, seed: int = 0) -> None:
 def triune_side(job: Job) -> Run:
     """Train with triune."""
     import triune
-    from triune.types import Stepped
+    from triune.events import Stepped
 
     times: list[tuple[float, float]] = []
     peak: list[int | None] = []

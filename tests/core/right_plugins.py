@@ -15,8 +15,8 @@ from triune import (
     TextMatches,
     hookimpl,
 )
+from triune.events import Stepped
 from triune.select import Depth, Head, Name, Owner
-from triune.types import Stepped
 
 
 class Adapter:

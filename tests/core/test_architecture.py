@@ -27,7 +27,15 @@ NAMES = {*PLUGINS, *PLUGINS.values(), "semantic-loss", "rule-file", "rule-teache
 WORDS = {"table", "hub", "balance"}  # ordinary words: only where one chooses do they name a plugin
 PUBLIC = {
     "triune",
-    *("triune.select", "triune.config", "triune.data", "triune.spaces", "triune.types", "triune.errors"),
+    *(
+        "triune.select",
+        "triune.config",
+        "triune.data",
+        "triune.spaces",
+        "triune.types",
+        "triune.events",
+        "triune.errors",
+    ),
     *("triune.examples", "triune.models", "triune.tables", "triune.logic", "triune.testing"),
 }
 HEAVY = {"torch", "transformers", "pandas", "sklearn", "numpy", "datasets", "imblearn", "safetensors", "tokenizers"}

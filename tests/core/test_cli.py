@@ -24,7 +24,8 @@ from triune.cli.table_files import as_bytes
 from triune.cli.table_input import frame_of
 from triune.config import Training, load_config
 from triune.errors import DataError, EnvironmentProblem, TriuneError
-from triune.types import Evaluated, Finished, Step, Stepped
+from triune.events import Evaluated, Finished, Stepped
+from triune.types import Step
 
 ROOT = Path(__file__).parents[2]
 QUICK = ("training.epochs=1", "training.batch_size=64", "training.threads=1", "training.device=cpu")

@@ -10,8 +10,8 @@ import triune
 from tests.support import All, Tables, ToyTask, config, plugins, same, table
 from triune import LossTerm, ParameterClaim, TermValues, hookimpl
 from triune.errors import CheckpointError, OutputError, PlanError, TrainingError
+from triune.events import Checkpointed, Evaluated, Stepped, Warned
 from triune.select import Depth, Head, Name
-from triune.types import Checkpointed, Evaluated, Stepped, Warned
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fused.*")
 

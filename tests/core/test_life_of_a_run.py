@@ -10,9 +10,9 @@ from torch import nn
 import triune
 from tests.support import Tables, ToyTask, config, plugins, table
 from triune import Label, LossTerm, ParameterClaim, Rule, TermValues, TextMatches, hookimpl
+from triune.events import Evaluated
 from triune.optimisation import adamw
 from triune.select import Name, Owner
-from triune.types import Evaluated
 
 ORDER = [
     "prepare_data", "adapt_model", "rules", "label_examples", "loss_terms", "claim_parameters", "constrain_outputs",

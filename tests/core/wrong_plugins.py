@@ -7,8 +7,8 @@ from pydantic import BaseModel, Field
 
 from tests.core.right_plugins import Adapter, Anchored, Gradual, Never, Shuffled, Votes
 from triune import Label, LossTerm, ParameterClaim, Rule, Schedule, TermValues, TextMatches, hookimpl
+from triune.events import Stepped
 from triune.select import Depth, Head, Name
-from triune.types import Stepped
 
 FAULTS = {}
 COUNT = itertools.count()

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from triune.alignment import duration
-from triune.types import Evaluated, Event, Finished, Planned, Step, Stepped, Warned
+from triune.events import Evaluated, Event, Finished, Planned, Stepped, Warned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tqdm import tqdm
 
-    from triune.types import JSON
+    from triune.types import JSON, Step
 
 EVERY = 5.0  # seconds between lines
 RECENT = 50  # steps that loss and speed are averaged over

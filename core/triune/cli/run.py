@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from triune.cli.options import add_configuration, add_overwrite
+from triune.events import Checkpointed, Event, Planned
 from triune.signals import Interrupted
-from triune.types import Checkpointed, Event, Planned
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace

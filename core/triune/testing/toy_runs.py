@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from triune.events import Event
     from triune.result import Result
-    from triune.types import Event
 
 TRAINING: Mapping[str, object] = {
     "epochs": 2,

@@ -10,18 +10,19 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from triune.errors import listed
+from triune.events import Checkpointed
 from triune.testing.subject import TRAINING
 from triune.testing.toy_runs import run
 from triune.testing.witness import Witness
-from triune.types import Checkpointed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from torch import Tensor
 
+    from triune.events import Event
     from triune.testing.subject import Subject
-    from triune.types import JSON, Event
+    from triune.types import JSON
 
 STOPS = (3, 6, 9)
 

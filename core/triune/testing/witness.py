@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from triune.events import Planned, Stepped, Warned
 from triune.hookspecs import hookimpl
-from triune.types import Planned, Stepped, Warned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.optim import Optimizer
 
+    from triune.events import Event
     from triune.planning import Plan
-    from triune.types import Event
 
 
 class Witness:

@@ -1,0 +1,68 @@
+"""What happens in a run, as the values that observers are told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from triune.types import JSON, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """The plan is made and holds; step 0 is next."""
+
+    plan: object
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """An optimiser step is done."""
+
+    step: Step
+    loss: float
+    terms: Mapping[str, float]
+    learning_rates: tuple[float, ...]
+    examples: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """A split was evaluated."""
+
+    step: Step
+    split: str
+    metrics: Mapping[str, JSON]
+    best: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpointed:
+    """A checkpoint is whole and on disk."""
+
+    step: Step
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something the reader should know and the run goes on."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Training is over: `reason` says why."""
+
+    step: Step
+    reason: str
+
+
+Event = Planned | Stepped | Evaluated | Checkpointed | Warned | Finished
