@@ -377,3 +377,12 @@ def test_loading_the_class_imports_nothing_heavy():
     heavy = "{'torch', 'pandas', 'numpy', 'sklearn', 'datasets', 'imblearn', 'pyarrow'}"
     script = f"import sys, triune_table, triune_hub, triune_balance; print(sorted({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_another_file_is_read_by_its_own_name_whatever_the_format_of_the_run(tmp_path):
+    (tmp_path / "new.jsonl").write_text('{"text": "a", "label": "x"}\n')
+    (tmp_path / "new.data").write_text("text,label\nb,y\n")
+    plugin = Table(Table.Config.model_validate({"format": "csv"}))
+    run = Run(None, tmp_path, finished=object())
+    for name, text in (("new.jsonl", "a"), ("new.data", "b")):
+        assert plugin.reading(tmp_path / name).load_data(run).splits["test"]["text"].tolist() == [text]
