@@ -77,7 +77,7 @@ SETS = {
     "sms": TextSet("sms_spam"),
     "agnews": TextSet("agnews_rules", test_rows=2_000),
     "goemotions": TextSet(
-        "goemotions", label="labels", metrics=("micro_f1", "macro_f1"), recipe=Recipe(epochs=4, learning_rate=3e-4)
+        "goemotions", label="labels", metrics=("micro_f1", "macro_f1"), recipe=Recipe(epochs=3, batch_size=8)
     ),
 }
 
