@@ -136,7 +136,9 @@ def test_windows_say_for_every_step_what_the_claims_say(found):
             active = [c for c in found if c.where.takes(parameter, LAYOUT) and c.start <= step < stop[id(c)]]
             saying = [c for c in active if c.trainable is not None]
             ruling = [c for c in saying if not c.default] or saying
-            scaling = [c for c in active if c.trainable is None and not (c.default and any(not a.default for a in active))]
+            scaling = [
+                c for c in active if c.trainable is None and not (c.default and any(not a.default for a in active))
+            ]
             window = next((w for w in resolved.of[parameter.name] if w.holds(step)), None)
             assert (window is not None) == (bool(ruling) and all(c.trainable for c in ruling))
             if window:

@@ -23,8 +23,8 @@ def claims(subject: Subject) -> Iterator[str]:
         last = 0 if claim.stop is None else step_of(claim.stop, steps.total, steps.per_epoch)
         if last > steps.total:
             yield (
-                f"the claim of {claim.where!r} ends at step {last}, and the run has {steps.total}: give shares of the run as "
-                "Fraction(1, 2), or None for its end"
+                f"the claim of {claim.where!r} ends at step {last}, and the run has {steps.total}: give shares of "
+                "the run as Fraction(1, 2), or None for its end"
             )
 
 
