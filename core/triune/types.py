@@ -108,7 +108,7 @@ class LossTerm:
     """A named, unreduced loss with a mask, a weight and a schedule.
 
     Attributes:
-        name: unique in the run: "task", "rules", "anchor".
+        name: unique in the run: "task", "rules", "distance".
         compute: the values and their mask, from the step, the batch and the outputs.
         weight: a number or a schedule.
         counts: the sum of the mask, (), from the batch alone. Without it a batch that is split into parts is
