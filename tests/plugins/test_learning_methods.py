@@ -311,3 +311,19 @@ def test_a_heavy_anchor_holds_the_encoder_and_not_the_head(tmp_path):
 def test_terms_of_the_anchor_are_those_that_cost_something():
     assert set(planned(made(EndToEnd), made(Anchor), **TEN).terms) == {"task", "anchor", "anchor of the head"}
     assert set(planned(made(EndToEnd), made(Anchor, head_weight=0), **TEN).terms) == {"task", "anchor"}
+
+
+@pytest.mark.filterwarnings("ignore")  # transformers warns of its own affairs
+def test_a_finished_run_of_a_real_encoder_predicts_again_without_its_anchor(tiny_model, tmp_path):
+    import pandas as pd
+
+    messages = pd.DataFrame({"text": ["where is my parcel", "give me my money back"] * 10, "label": ["a", "b"] * 10})
+    found = {
+        "task": {"use": "text-classification", "model": str(tiny_model)},
+        "data": "table",
+        "methods": ["layer-by-layer", {"use": "anchor", "weight": 0.1}],
+        "training": {"epochs": 3, "batch_size": 4, "threads": 1, "device": "cpu"},
+    }
+    result = triune.run(found, data={"train": messages}, output=tmp_path / "run")
+    assert {"task", "anchor", "anchor of the head"} == set(result.history["terms"].dropna().iloc[0])
+    assert len(triune.predict(result.folder, messages[["text"]])) == 20
