@@ -76,9 +76,14 @@ def _head(space: OutputSpace) -> dict[str, object]:
 
 
 def head_of(network: nn.Module) -> tuple[str, ...]:
-    """Return globs of the parameters that lie outside the pretrained encoder."""
+    """Return globs of the parameters that lie outside the pretrained encoder, or are its pooler.
+
+    A pooler sits between the last block and the classifier, and many checkpoints come without its weights.
+    """
     encoder = getattr(network, "base_model_prefix", "")
-    return tuple(f"{name}.*" for name, _ in network.named_children() if name != encoder)
+    outside = [f"{name}.*" for name, _ in network.named_children() if name != encoder]
+    pooled = any(name.startswith(f"{encoder}.pooler.") for name, _ in network.named_parameters())
+    return (*outside, *([f"{encoder}.pooler.*"] if pooled else []))
 
 
 def start_at(network: nn.Module, shares: Sequence[float]) -> None:
