@@ -434,9 +434,9 @@ def test_a_wrench_file_comes_back_whatever_the_order_of_rows_and_labels(tmp_path
         (None, {"0": "a"}, "cannot be read"),
         ({"0": {"weak_labels": [0], "data": {"text": "x"}}}, None, "label.json: votes cannot be read"),
         (
-            {str(n): {"weak_labels": [n], "data": {"text": "x"}} for n in range(2)},
-            {"0": "a", "1": "b"},
-            "entry '1' has other votes",
+            {str(n): {"weak_labels": [0] * (n + 1), "data": {"text": "x"}} for n in range(2)},
+            {"0": "a"},
+            "entry '1' has votes of 2 rules and earlier ones of 1",
         ),
     ],
 )
@@ -447,6 +447,12 @@ def test_a_file_of_votes_that_cannot_be_used_is_refused(tmp_path, content, names
     with pytest.raises(DataError) as error:
         read_wrench(tmp_path / "votes.json", LABELS, ["x"])
     assert part in str(error.value)
+
+
+def test_entries_of_one_text_go_to_its_examples_in_order(tmp_path):
+    write_wrench(tmp_path / "votes.json", votes([[0], [1]]), ["same", "same"], np.array([-1, -1]))
+    found, _ = read_wrench(tmp_path / "votes.json", LABELS, ["same", "other", "same", "same"])
+    assert found.cast.tolist() == [[0, -1, 1, 1]]
 
 
 def test_imported_votes_join_those_of_the_rules(tmp_path):

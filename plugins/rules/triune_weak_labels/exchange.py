@@ -74,8 +74,9 @@ def write_wrench(path: Path, votes: Votes, texts: Sequence[str], gold: NDArray[n
 def read_wrench(path: Path, labels: Sequence[LabelValue], texts: Sequence[str]) -> tuple[Votes, int]:
     """Return the votes of a WRENCH file on these texts, and on how many of them it has any entry.
 
-    An entry belongs to every example that has its text, so that the order of rows does not matter; on a text that the
-    file does not know, its rules abstain.
+    Entries are found by text, so that the order of rows does not matter. Of several entries with one text the first
+    belongs to the first example that has it, and so on; further examples get the last. On a text that the file does
+    not know, its rules abstain.
 
     Raises:
         DataError: the file or its `label.json` is missing or otherwise formed, or knows none of the texts.
@@ -90,20 +91,24 @@ def read_wrench(path: Path, labels: Sequence[LabelValue], texts: Sequence[str]) 
             f"{path.with_name(NAMES)}: {unknown[0]!r} is not a label of this task; labels: {listed(labels)}"
             f"{nearest(unknown[0], known)}"
         )
-    rows: dict[str, list[int]] = {}
+    rows: dict[str, list[list[int]]] = {}
+    rules: int | None = None
     for key, entry in _read(path).items():
         text, row = _entry(path, key, entry)
-        if len(row) != len(next(iter(rows.values()), row)) or rows.setdefault(text, row) != row:
+        rules = len(row) if rules is None else rules
+        if len(row) != rules:
             raise DataError(
-                f"{path}: entry {key!r} has other votes than an earlier one of the same text, or of another number of "
-                "rules: give one row of votes for each text"
+                f"{path}: entry {key!r} has votes of {len(row)} rules and earlier ones of {rules}: "
+                "write -1 where a rule abstains"
             )
-    found = [rows.get(text) for text in texts]
+        rows.setdefault(text, []).append(row)
+    left = {text: iter(several) for text, several in rows.items()}
+    found = [next(left[text], rows[text][-1]) if text in rows else None for text in texts]
     matched = sum(row is not None for row in found)
     if not matched:
         raise DataError(f"{path}: none of the {len(texts)} training texts is in it: it belongs to other data")
-    rules = len(next(iter(rows.values())))
-    cast = np.asarray([row or [ABSTAIN] * rules for row in found], dtype=np.int64).reshape(len(texts), rules)
+    width = rules or 0
+    cast = np.asarray([row or [ABSTAIN] * width for row in found], dtype=np.int64).reshape(len(texts), width)
     return from_matrix(_translated(path, cast, names, known), labels), matched
 
 

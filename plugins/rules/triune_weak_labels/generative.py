@@ -38,12 +38,10 @@ class DawidSkene:
         return softmax(self.log_joint(votes))
 
     def log_joint(self, votes: Votes) -> NDArray[np.float64]:
-        """Return (examples, classes) log p(class, answers); abstention is the last answer, as -1 counts from behind."""
-        import numpy as np
-
-        total = np.tile(self.log_prior, (votes.cast.shape[1], 1))
-        for confusion, cast in zip(self.log_confusion, votes.cast, strict=True):
-            total += confusion[:, cast].T
+        """Return (examples, classes) log p(class, answers): that of silence, and what each vote changes of it."""
+        silence = self.log_confusion[:, :, -1]  # (rules, classes)
+        changes = self.log_confusion[:, :, :-1] - silence[:, :, None]  # (rules, classes, ballots)
+        total: NDArray[np.float64] = votes.tally(changes.transpose(0, 2, 1)) + self.log_prior + silence.sum(axis=0)
         return total
 
 
@@ -76,9 +74,10 @@ def _confusion(votes: Votes, counts: NDArray[np.int64], believed: NDArray[np.flo
     mass = believed * counts[:, None]  # (patterns, classes)
     answers = np.empty((len(votes.names), len(votes.labels), len(votes.ballots) + 1))
     for rule, cast in enumerate(votes.cast):
-        answers[rule] = [
-            np.bincount(cast % answers.shape[2], weights=column, minlength=answers.shape[2]) for column in mass.T
-        ]
+        voting = np.flatnonzero(cast != ABSTAIN)
+        ballots = [np.bincount(cast[voting], column, len(votes.ballots)) for column in mass[voting].T]
+        answers[rule, :, :-1] = ballots
+    answers[:, :, -1] = (mass.sum(axis=0) - answers[:, :, :-1].sum(axis=2)).clip(min=0)  # what is left was silent
     answers += smoothing
     shares = answers / np.maximum(answers.sum(axis=2, keepdims=True), TINY)
     prior = mass.sum(axis=0) / mass.sum()
@@ -90,8 +89,8 @@ def one_coin(votes: Votes, rounds: int = ROUNDS) -> Weighted:
 
     A rule that votes is right with a probability of its own, whatever the class; that it abstains says nothing. The
     accuracies have a prior, 7 right votes to 3 wrong ones and nothing below one half, as the classes exchanged would
-    explain the votes as well. Classes are equally likely beforehand: a share
-    learnt from votes runs away to the class with the most rules.
+    explain the votes as well. Classes are equally likely beforehand: a share learnt from votes runs away to the class
+    with the most rules.
     """
     import numpy as np
 
