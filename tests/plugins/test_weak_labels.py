@@ -575,7 +575,7 @@ def test_dawid_skene_is_as_accurate_on_questions_as_published():
 
 
 def test_dawid_skene_on_comments_is_near_the_published_figure_only_when_fitted_to_the_test_votes():
-    # 83.2 is published. Our training rows lack those that repeat test texts, and EM on them goes elsewhere.
+    # 83.2 is reported; these training rows lack those that repeat a test text, which may be why EM goes elsewhere
     found, truth = published("youtube_spam", "test")
     itself = right(dawid_skene(found).posterior(found), truth).mean()
     trained = right(dawid_skene(published("youtube_spam", "train")[0]).posterior(found), truth).mean()
