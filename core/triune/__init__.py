@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         ParameterClaim,
         ParamGroup,
         Rule,
+        RuleLabels,
         Seat,
         Step,
         TermValues,
@@ -52,15 +53,15 @@ _HOME = {
     "schedules": ["Schedule"],
     "types": [
         "ALL", "ALWAYS", "Batch", "Bundle", "GroundedRules", "LossTerm", "ModelLayout", "Outputs",
-        "ParamGroup", "ParameterClaim", "Rule", "Seat", "Step", "TermValues", "TextMatches",
+        "ParamGroup", "ParameterClaim", "Rule", "RuleLabels", "Seat", "Step", "TermValues", "TextMatches",
     ],
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "ALL", "ALWAYS", "Batch", "Bundle", "Data", "Event", "Formula", "GroundedRules", "Label", "LossTerm",
-    "ModelLayout", "Outputs", "ParamGroup", "ParameterClaim", "Result", "Rule", "Run", "Schedule", "Seat",
-    "SoftFormula", "Source", "Step", "TermValues", "TextMatches", "TriuneError", "evaluate", "hookimpl", "plan",
+    "ModelLayout", "Outputs", "ParamGroup", "ParameterClaim", "Result", "Rule", "RuleLabels", "Run", "Schedule",
+    "Seat", "SoftFormula", "Source", "Step", "TermValues", "TextMatches", "TriuneError", "evaluate", "hookimpl", "plan",
     "predict", "run",
 ]  # fmt: skip
 

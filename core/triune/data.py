@@ -102,13 +102,18 @@ def label_set(cell: object) -> tuple[LabelValue, ...] | None:
 def set_aside_validation(data: Data, share: float, generator: np.random.Generator) -> Data:
     """Return the data with a stratified share of the training table as its validation table.
 
-    Each example counts for its rarest label. A class with fewer than two examples stays in training
+    Without a single label none is set aside, as there would be nothing to measure by. Each example counts
+    for its rarest label. A class with fewer than two examples stays in training
     as a whole, and a note names it.
     """
     import numpy as np
 
     cells = data.labels("train")
-    strata = list(_strata([None] * len(data.train) if cells is None else list(cells)))
+    if cells is None or all(cell is None for cell in cells):
+        return replace(
+            data, notes=(*data.notes, "no training example has a label, so none is set aside for validation")
+        )
+    strata = list(_strata(list(cells)))
     members: dict[object, list[int]] = {}
     for position, stratum in enumerate(strata):
         members.setdefault(stratum, []).append(position)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from triune.context import Run
     from triune.data import Data
     from triune.events import Event
+    from triune.spaces import OutputSpace
     from triune.types import (
         JSON,
         Batch,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         ParameterClaim,
         ParamGroup,
         Rule,
+        RuleLabels,
         Step,
     )
 
@@ -59,11 +61,21 @@ class RuleApplication:
         return ()
 
     @hookspec(firstresult=True)
-    def label_examples(self, run: Run, rules: GroundedRules, examples: pd.DataFrame) -> pd.DataFrame | None:
+    def label_examples(
+        self,
+        run: Run,
+        rules: GroundedRules,
+        examples: pd.DataFrame,
+        roles: Mapping[str, str],
+        space: OutputSpace,
+        gold: pd.DataFrame,
+    ) -> pd.DataFrame | RuleLabels | None:
         """Decide training labels from rules: one probability column a class, NaN where no rule speaks.
 
-        `examples` is the training table with the unlabelled one below it; `rules.fires["train"]` has a
-        column for each of its rows. Only rows without a label take what is decided here.
+        `examples` is the training table with the unlabelled one below it, `roles` what its columns mean;
+        `rules.fires["train"]` has a column for each of its rows. `gold` has the form of what is returned, a column
+        for each label of `space`, and holds the labels that there are. Only rows without one take what is decided
+        here. Return `RuleLabels` to add notes to the plan.
 
         ```python
         @hookimpl

@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from triune.errors import PluginError, listed
+from triune.hooks import given
 from triune.hookspecs import LossComposition, RuleApplication
+from triune.types import RuleLabels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from triune.data import Data
     from triune.examples import Examples
     from triune.opening import Opened
+    from triune.spaces import OutputSpace
     from triune.types import GroundedRules
 
 
@@ -43,19 +46,55 @@ def training_examples(
     elif "unlabelled" in data.splits:
         notes.append("the unlabelled table is not learnt from: no active method asks for it")
     if labels_from_rules:
-        train = _labelled_by_rules(opened, rules, table, train)
+        train, said = _labelled_by_rules(opened, rules, table, data.roles, train)
+        notes.extend(said)
     if not train.labelled.all():
         notes.append(f"{int((train.labelled == 0).sum())} of {len(train)} training examples have no label")
     return train, rules, notes
 
 
-def _labelled_by_rules(opened: Opened, rules: GroundedRules, table: pd.DataFrame, train: Examples) -> Examples:
+def asked_for_labels(
+    opened: Opened, rules: GroundedRules, table: pd.DataFrame, roles: Mapping[str, str], train: Examples
+) -> tuple[str, RuleLabels] | None:
+    """Return what a plugin decides of the examples of a table, and the plugin's name; None where none decides."""
+    import pandas as pd
+
+    space = opened.bundle.space
+    decided = opened.hooks.decide(
+        RuleApplication.label_examples,
+        run=opened.run,
+        rules=rules,
+        examples=table,
+        roles=roles,
+        space=space,
+        gold=gold_of(train, space, table.index),
+    )
+    if decided is None:
+        return None
+    owner, labels = decided
+    if isinstance(labels, RuleLabels):
+        return owner, labels
+    return owner, RuleLabels(given(owner, labels, pd.DataFrame, RuleApplication.label_examples.__name__))
+
+
+def gold_of(train: Examples, space: OutputSpace, index: pd.Index[int]) -> pd.DataFrame:
+    """Return the labels that there are: a column for each label of the space, NaN in rows without one."""
+    import numpy as np
+    import pandas as pd
+
+    cells = np.where(train.labelled[:, None] > 0, train.targets, np.float32("nan"))
+    return pd.DataFrame(cells, index=index, columns=list(space.labels))
+
+
+def _labelled_by_rules(
+    opened: Opened, rules: GroundedRules, table: pd.DataFrame, roles: Mapping[str, str], train: Examples
+) -> tuple[Examples, tuple[str, ...]]:
     import numpy as np
 
-    decided = opened.hooks.decide(RuleApplication.label_examples, run=opened.run, rules=rules, examples=table)
+    decided = asked_for_labels(opened, rules, table, roles, train)
     if decided is None:
-        return train
-    owner, labels = decided
+        return train, ()
+    owner, labels, said = decided[0], decided[1].probabilities, decided[1].notes
     space = opened.bundle.space
     missing = [label for label in space.labels if label not in labels.columns]
     if missing or len(labels) != len(table):
@@ -65,6 +104,5 @@ def _labelled_by_rules(opened: Opened, rules: GroundedRules, table: pd.DataFrame
         )
     soft = labels[list(space.labels)].to_numpy(dtype=np.float32)  # (examples, classes)
     spoken = ~np.isnan(soft).any(axis=1) & (train.labelled == 0)
-    return train.with_targets(
-        np.where(spoken[:, None], soft, train.targets), np.where(spoken, np.float32(1), train.labelled)
-    )
+    targets = np.where(spoken[:, None], soft, train.targets)
+    return train.with_targets(targets, np.where(spoken, np.float32(1), train.labelled)), said

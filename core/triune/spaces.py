@@ -169,6 +169,6 @@ def target_matrix(
 
 def _unknown_label(place: str, label: LabelValue, labels: Sequence[LabelValue]) -> str:
     return (
-        f"{place}: label {label!r} does not occur in the training table; "
-        f"labels: {listed(labels)}{nearest(label, labels)}; add examples of it or remove the row"
+        f"{place}: label {label!r} is not a label of this task; "
+        f"labels: {listed(labels)}{nearest(label, labels)}; add training examples of it or remove the row"
     )

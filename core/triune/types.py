@@ -233,6 +233,19 @@ class GroundedRules:
 
 
 @dataclass(frozen=True, slots=True)
+class RuleLabels:
+    """Labels that were decided from rules.
+
+    Attributes:
+        probabilities: a row for each example and a column for each label; NaN where no rule speaks.
+        notes: what the reader should know, for the plan.
+    """
+
+    probabilities: pd.DataFrame
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Bundle:
     """What a task makes of the data: a model, and how examples go in and predictions come out.
 

@@ -147,9 +147,9 @@ def test_importing_triune_imports_nothing_heavy_and_no_pydantic():
 def test_the_public_names_are_these():
     assert triune.__all__ == [
         *("ALL", "ALWAYS", "Batch", "Bundle", "Data", "Event", "Formula", "GroundedRules", "Label", "LossTerm"),
-        *("ModelLayout", "Outputs", "ParamGroup", "ParameterClaim", "Result", "Rule", "Run", "Schedule", "Seat"),
-        *("SoftFormula", "Source", "Step", "TermValues", "TextMatches", "TriuneError", "evaluate", "hookimpl", "plan"),
-        *("predict", "run"),
+        *("ModelLayout", "Outputs", "ParamGroup", "ParameterClaim", "Result", "Rule", "RuleLabels", "Run", "Schedule"),
+        *("Seat", "SoftFormula", "Source", "Step", "TermValues", "TextMatches", "TriuneError", "evaluate", "hookimpl"),
+        *("plan", "predict", "run"),
     ]
 
 

@@ -67,3 +67,9 @@ def test_a_place_names_file_and_line():
 @pytest.mark.parametrize(("cell", "labels"), [(None, None), ("a", ("a",)), (3, (3,)), (["a", 1], ("a", 1)), ([], ())])
 def test_a_label_cell_is_a_set_of_labels(cell, labels):
     assert label_set(cell) == labels
+
+
+def test_without_labels_nothing_is_set_aside_for_validation():
+    found = set_aside_validation(data_of([None] * 10), 0.2, np.random.default_rng(0))
+    assert set(found.splits) == {"train"}
+    assert "no training example has a label, so none is set aside for validation" in found.notes

@@ -181,3 +181,53 @@ class One:
 def test_evaluations_are_told_with_the_best_marked(run):
     seen = [event for event in run[1] if isinstance(event, Evaluated) and event.split == "valid"]
     assert seen[0].best
+
+
+class Labeller:
+    """Label every example alike, and keep what the hook was told."""
+
+    def __init__(self, decide):
+        self.decide = decide
+
+    @hookimpl
+    def label_examples(self, examples, roles, space, gold):
+        self.told = examples, roles, space, gold
+        return self.decide(gold)
+
+
+def labelled_by(decide):
+    data = table(12)
+    data.loc[::3, "label"] = None
+    tables = Tables(train=data, valid=table(4), unlabelled=table(6, seed=5)[["text"]])
+    labeller = Labeller(decide)
+    held = plugins(task=ToyTask(), data=tables, labeller=labeller, everything=Rules())
+    return triune.plan(config("all", "everything", "labeller"), plugins=held), labeller
+
+
+class Rules:
+    @hookimpl
+    def rules(self):
+        yield Rule("warm", then=Label("warm"), when=TextMatches(lambda text: "warm" in text))
+
+
+def test_a_plugin_that_labels_is_told_the_labels_that_there_are():
+    _, labeller = labelled_by(lambda gold: None)
+    examples, roles, space, gold = labeller.told
+    assert gold.columns.tolist() == list(space.labels) == ["cold", "warm"]
+    assert gold.index.equals(examples.index)
+    assert len(gold) == 18
+    known = gold.dropna()
+    assert known.idxmax(axis=1).tolist() == examples[roles["label"]].dropna().tolist()
+    assert len(known) == 8
+
+
+def test_notes_of_a_plugin_that_labels_reach_the_plan_and_a_bare_table_does_as_well():
+    said, _ = labelled_by(lambda gold: triune.RuleLabels(gold.fillna(0.5), ("half and half",)))
+    bare, _ = labelled_by(lambda gold: gold.fillna(0.5))
+    assert "half and half" in said.notes
+    assert said.tables["train"].labelled == bare.tables["train"].labelled == 18
+
+
+def test_labels_that_are_no_table_are_refused_with_the_plugins_name():
+    with pytest.raises(triune.TriuneError, match="plugin 'labeller': hook 'label_examples'"):
+        labelled_by(lambda gold: [0.5])

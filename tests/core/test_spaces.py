@@ -75,7 +75,7 @@ def test_unknown_labels_are_told_with_their_place_and_the_nearest_name():
         target_matrix(["spam", "hma", None, "x", "y", "z"], ("ham", "spam"), lambda row: f"test.csv:{row + 2}")
     lines = str(caught.value).splitlines()
     assert lines[0].startswith(
-        "test.csv:3: label 'hma' does not occur in the training table; labels: ham, spam; did you mean 'ham'?"
+        "test.csv:3: label 'hma' is not a label of this task; labels: ham, spam; did you mean 'ham'?"
     )
     assert lines[-1] == "… and 1 more"
 

@@ -7,6 +7,7 @@ from triune_balance import Balance
 from triune_end_to_end import EndToEnd
 from triune_table import Table
 from triune_text_classification import TextClassification
+from triune_weak_labels import WeakLabels
 
 
 @pytest.mark.parametrize("settings", [None, {"head_lr_scale": 5.0}])
@@ -36,3 +37,8 @@ def test_table_conforms(tmp_path):
 
 def test_text_classification_conforms(tiny_model):
     check_plugin(TextClassification, config={"model": str(tiny_model)})
+
+
+@pytest.mark.parametrize("settings", [None, {"model": "dawid-skene", "hard": True}, {"model": "weighted"}])
+def test_weak_labels_conforms(settings):
+    check_plugin(WeakLabels, config=settings)

@@ -167,6 +167,33 @@ def test_one_class_is_no_classification(tiny_model, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_given_labels_keep_their_order_and_need_not_occur(tiny_model, tmp_path):
+    data = frame(["b", "a", None, None] * 8)
+    result = trained(tiny_model, tmp_path / "run", data, task={"labels": ["b", "unseen", "a"]})
+    assert json.loads((result.folder / "run.json").read_text())["space"]["labels"] == ["b", "unseen", "a"]
+    assert triune.predict(result.folder, frame([None] * 32))["predicted"].isin(["b", "unseen", "a"]).all()
+
+
+@pytest.mark.parametrize(
+    ("labels", "part"),
+    [
+        (["a", "c"], "label 'b' is not a label of this task; labels: a, c"),
+        (["a", "b", "a"], "task.labels: labels 'a' are given twice"),
+        (["a"], "task.labels: every label is 'a'"),
+        ([1, "1"], "labels '1' are given twice, or as number and as text"),
+    ],
+)
+def test_given_labels_that_cannot_be_are_refused(tiny_model, tmp_path, labels, part):
+    with pytest.raises(DataError) as caught:
+        trained(tiny_model, tmp_path / "run", frame(["a", "b"] * 16), task={"labels": labels})
+    assert part in str(caught.value)
+
+
+def test_no_labels_at_all_is_told_with_what_to_do(tiny_model, tmp_path):
+    with pytest.raises(DataError, match="say which there are as task"):
+        trained(tiny_model, tmp_path / "run", pd.DataFrame({"text": TEXTS}))
+
+
 def test_a_model_that_is_nowhere_is_told_with_what_was_tried(tmp_path):
     with pytest.raises(EnvironmentProblem) as caught:
         trained("nobody/nothing", tmp_path / "run", frame(["a", "b"] * 16))

@@ -84,12 +84,17 @@ def labels(subject: Subject) -> Iterator[str]:
 
 
 def _labels(subject: Subject, table: pd.DataFrame) -> pd.DataFrame | None:
-    opened = subject.planned.opened
+    from functools import reduce
+
+    from triune.examples import joined
+    from triune.learning_table import asked_for_labels
+
+    planned = subject.planned
+    opened, data = planned.opened, planned.data
+    encoded = [opened.bundle.encode(data, split) for split in ("train", "unlabelled") if split in data.splits]
     with opened.run.generators.untouched():
-        decided = opened.hooks.decide(
-            RuleApplication.label_examples, run=opened.run, rules=subject.planned.rules, examples=table
-        )
-    return decided[1] if decided else None
+        decided = asked_for_labels(opened, planned.rules, table, data.roles, reduce(joined, encoded))
+    return decided[1].probabilities if decided else None
 
 
 def constraints(subject: Subject) -> Iterator[str]:

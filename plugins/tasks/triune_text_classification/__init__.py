@@ -25,6 +25,11 @@ class TextClassification:
         """Settings of the task."""
 
         model: str = Field(min_length=1, description="A pretrained model: a folder, or an id of the hub.")
+        labels: tuple[str | int, ...] | None = Field(
+            None,
+            min_length=1,
+            description="The labels that there are, in their order. null: those of the training table.",
+        )
         multi_label: bool | None = Field(
             None, description="Whether several labels may hold at once. null: if label cells are lists."
         )

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 def bundle(config: TextClassification.Config, run: Run, data: Data) -> Bundle:
     """Return the model, pretrained or of a finished run, and how it is fed and saved."""
-    space = run.finished.space if run.finished else space_of(data, config.multi_label)
+    space = run.finished.space if run.finished else space_of(data, config.multi_label, config.labels)
     source = run.finished.model if run.finished else locate(config.model, run.folder).path
     tokenizer = tokenizer_of(source, config.model)
     network = network_of(source, space, config.model, config.dropout)

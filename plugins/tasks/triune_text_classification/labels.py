@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from triune.types import LabelValue
 
 
-def space_of(data: Data, multi_label: bool | None) -> OutputSpace:
+def space_of(data: Data, multi_label: bool | None, given: tuple[LabelValue, ...] | None = None) -> OutputSpace:
     """Return the output space: one label of several, or any number of them.
 
     Args:
         data: the tables; only the labels of the training table are read.
         multi_label: whether several labels may hold at once; None if that is so where cells are lists.
+        given: the labels that there are, for tables in which not all of them occur, or none does.
 
     Raises:
         DataError: there are no labels, or one class only, or lists of labels where one is asked for.
@@ -26,15 +27,22 @@ def space_of(data: Data, multi_label: bool | None) -> OutputSpace:
     place = data.place("train")
     cells = data.labels("train")
     found = [] if cells is None else [cell for cell in cells if cell is not None]
-    if not found:
-        raise DataError(f"{place}: no example has a label: name the column as data.label, or give labels")
+    if not found and not given:
+        raise DataError(
+            f"{place}: no example has a label: name the column as data.label, give labels, or, where rules are to give "
+            "them, say which there are as task.labels"
+        )
     several = any(isinstance(cell, list | tuple) for cell in found)
     if multi_label is False and several:
         raise DataError(
             f"{place}: label cells are lists and task.multi_label is false: leave it out, or give one label a row"
         )
-    labels = labels_in_order(found)
-    _check_names(labels, place)
+    labels = given or labels_in_order(found)
+    if given:
+        place = "task.labels"
+        _check_given(given)
+    else:
+        _check_names(labels, place)
     if multi_label or several:
         return Binaries(_at_least(1, labels, place))
     return Categorical(_at_least(2, labels, place))
@@ -56,6 +64,15 @@ def _at_least(least: int, labels: tuple[LabelValue, ...], place: str) -> tuple[L
             f"{place}: every label is {labels[0]!r}, and a classifier needs two classes or more: check the label column"
         )
     return labels
+
+
+def _check_given(labels: tuple[LabelValue, ...]) -> None:
+    written = [str(label) for label in labels]
+    twice = sorted({text for text in written if written.count(text) > 1})
+    if twice:
+        raise DataError(
+            f"task.labels: labels {listed(map(repr, twice))} are given twice, or as number and as text: write each once"
+        )
 
 
 def _check_names(labels: tuple[LabelValue, ...], place: str) -> None:
