@@ -95,9 +95,10 @@ def _ordered(problem: Problem, budget: Budget) -> Order:
     for group in problem.groups:
         count = problem.count(group)
         if count is None:
-            for one in _in_force(problem, group):
+            alone = _lone_coin(group) is not None
+            for one in [part.number for part in group] if alone else _in_force(problem, group):
                 interactions.add(one)
-                many += 1
+            many += len(group)
         else:
             subject = f"a count of {len(count.events)} labels"
             affordable(Cost("count tree", count.edges), budget, subject)
@@ -105,6 +106,12 @@ def _ordered(problem: Problem, budget: Budget) -> Order:
     labels = len(places(interactions.mentioned))
     affordable(of_circuit(order), budget, f"{many} statements that tie {labels} labels and rules together")
     return order
+
+
+def _lone_coin(group: Sequence[Part]) -> int | None:
+    """Return the one coin of a group: it stays out of the order, so is decided first, in force or not."""
+    coins = [part.coin for part in group if part.coin is not None]
+    return coins[0] if len(coins) == 1 else None
 
 
 def _in_force(problem: Problem, group: Sequence[Part]) -> list[int]:

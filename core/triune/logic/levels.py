@@ -78,7 +78,9 @@ class Choices:
 
     def down(self, values: Tensor, flow: Tensor) -> None:
         """Hand the flow of the nodes on, by the share of each pair."""
-        shares = self._pairs(values).sub_(values[self.first : self.last]).exp_().mul_(flow[self.first : self.last])
+        shares = self._pairs(values).sub_(values[self.first : self.last]).exp_()
+        # far from zero a node's logarithm is rounded coarsely: shares are made to sum to one again
+        shares.mul_(flow[self.first : self.last] / shares.sum(0))
         shares = shares.view(-1, values.shape[1])
         flow.index_add_(0, self.left, shares)
         flow.index_add_(0, self.right, shares)
@@ -92,7 +94,7 @@ class Choices:
         chosen.index_add_(0, self.right, best)
 
     def _pairs(self, values: Tensor) -> Tensor:
-        pairs = values.index_select(0, self.left).add_(values.index_select(0, self.right))
+        pairs = values.index_select(0, self.left).add_(values.index_select(0, self.right)).clamp_(min=NEVER)
         return pairs.view(-1, self.last - self.first, values.shape[1])
 
 
