@@ -66,7 +66,11 @@ class _Compiler:
         mentioned = 0
         for one in rest:
             mentioned |= self.statements.mentions[one]
-        parts = [self.sketch.values(variable, values) for variable, values in literals.items() if not mentioned >> variable & 1]
+        parts = [
+            self.sketch.values(variable, values)
+            for variable, values in literals.items()
+            if not mentioned >> variable & 1
+        ]
         open_domains = {variable: values for variable, values in literals.items() if mentioned >> variable & 1}
         for component in components(rest, self.statements.mentions):
             node = yield from self.branched(component, open_domains)

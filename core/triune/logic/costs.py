@@ -70,7 +70,8 @@ def affordable(cost: Cost, budget: Budget, subject: str) -> Cost:
     """
     if cost.edges > budget.edges:
         raise RuleCostError(
-            f"{subject}: exact inference would take at least a {cost}, and the budget is {budget.edges:,} edges; {WAY_OUT}"
+            f"{subject}: exact inference would take at least a {cost}, "
+            f"and the budget is {budget.edges:,} edges; {WAY_OUT}"
         )
     return cost
 

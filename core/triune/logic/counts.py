@@ -135,5 +135,3 @@ def by_count(nodes: Sequence[int], allowed: Iterable[Allowed]) -> dict[Allowed, 
     for node, holds in zip(nodes, zip(*allowed, strict=True), strict=False):
         cases.setdefault(holds, []).append(node)
     return cases
-
-

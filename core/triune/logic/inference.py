@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Protocol
 from triune.errors import TriuneError, listed
 from triune.logic.costs import Budget
 from triune.logic.formulas import Formula, Not
+from triune.logic.patterns import ByPattern
+from triune.logic.variables import NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     from triune.logic.costs import Cost
     from triune.logic.variables import Space
 
-NEVER = -1e30
 CERTAIN_ODDS = 6.0
 """The weight of a rule of confidence 1 that is not hard: Hu et al. take C = 6, odds of 400 to 1."""
 
@@ -152,6 +153,18 @@ class Compiled:
         """What one example costs."""
         return self.engine.cost
 
+    def prepare(self, fires: Tensor, strength: float = 1.0) -> None:
+        """Compile now what batches of these examples will need, for `fires` (rules, examples) of a whole table.
+
+        Raises:
+            RuleCostError: some example's rules exceed the budget.
+        """
+        import torch
+
+        if isinstance(self.engine, ByPattern):
+            penalties = self.penalties(torch.zeros(fires.shape[1], 1), fires, strength)
+            self.engine.prepare(penalties)
+
     def log_z(
         self, scores: Tensor, fires: Tensor | None = None, strength: float = 1.0, mask: Tensor | None = None
     ) -> Tensor:
@@ -246,5 +259,3 @@ def _contradiction(always: Sequence[Weighted], space: Space, budget: Budget) -> 
         f"rules {listed(repr(rule.name) for rule in core)} contradict each other and are hard: {said}; "
         f"make one of them soft or leave it out"
     )
-
-

@@ -16,6 +16,7 @@ from torch.autograd import Function  # noqa: TID253
 from torch.autograd.function import once_differentiable  # noqa: TID253
 
 from triune.logic.circuits import FALSE, TRUE
+from triune.logic.variables import NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from triune.logic.circuits import Sketch
 
 One = TypeVar("One")
-
-NEVER = -1e30
-"""The logarithm of the probability of what cannot be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +148,7 @@ class LogValue(Function):
     """The logarithm of a circuit's value; its gradient is one pass down, the marginals of the leaves."""
 
     @staticmethod
-    def forward(ctx: Any, weights: Tensor, circuit: Circuit) -> Tensor:
+    def forward(ctx: Any, weights: Tensor, circuit: Circuit) -> Tensor:  # noqa: ANN401
         """Return (batch,) the root's value, for leaf weights (leaves, batch)."""
         values = circuit.values(weights)
         ctx.circuit = circuit
@@ -158,8 +156,8 @@ class LogValue(Function):
         return values[circuit.root].clone()
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
         """Return (leaves, batch) the gradient; none where the circuit is false."""
         (values,) = ctx.saved_tensors
         possible = values[ctx.circuit.root] > NEVER / 2
@@ -206,14 +204,14 @@ def _together(sketch: Sketch, depth: dict[int, int]) -> Iterator[tuple[int, list
     """Yield (parts, nodes) for nodes of one level, one kind and about as many parts."""
     alike: dict[tuple[int, bool, int], list[int]] = {}
     for node, level in depth.items():
-        parts = sketch.conjunctions.get(node) or sketch.choices[node]
-        alike.setdefault((level, node in sketch.choices, _padded(len(parts))), []).append(node)
+        several = len(sketch.conjunctions.get(node) or sketch.choices[node])
+        alike.setdefault((level, node in sketch.choices, _padded(several)), []).append(node)
     for (_, _, parts), nodes in sorted(alike.items()):
         yield parts, nodes
 
 
 def _padded(parts: int) -> int:
-    """Return the next of 1, 2, 3, 4, 6, 8, 12, 16, …"""
+    """Return the next of 1, 2, 3, 4, 6, 8, 12, 16 and so on."""
     power = 1 << (parts - 1).bit_length()
     return power * 3 // 4 if parts <= power * 3 // 4 else power
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from triune.logic.assembly import assembled
-from triune.logic.variables import drawn, log_weights, relative_weights, variables_of
+from triune.logic.variables import NEVER, drawn, log_weights, relative_weights, variables_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from triune.logic.levels import Circuit
     from triune.logic.variables import Space, Variables
 
-NEVER = -1e30
 CHUNK = 2**23
 """Numbers held at once while drawing."""
 
@@ -83,7 +82,7 @@ class Network:
         values = circuit.values(self._with_coins(log_weights, scores, _log_off(penalties), _log_on(penalties)))
         free, at_once = replace(self.variables, extra=0), max(1, CHUNK // values.numel())
         pieces = []
-        for some in torch.arange(n).split(at_once):
+        for some in torch.split(torch.arange(n), at_once):
             repeated, many = values.repeat(1, len(some)), scores.repeat(len(some), 1)
             picked = circuit.picked(repeated, lambda pairs: pairs + noise(pairs.shape))
             pieces.append(self._decided(picked, drawn(free, many, noise)).view(len(some), *scores.shape))

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     Label = str | int
+    Noise = Callable[[Sequence[int]], Tensor | float]
+
+
+NEVER = -1e30
+"""The logarithm of what cannot be: far, but finite, so that differences stay numbers."""
 
 
 class Space(Protocol):
@@ -86,9 +91,7 @@ class Variables:
 
     def runs(self) -> Iterator[tuple[bool, int]]:
         """Yield (choice, columns) for each choice, and for each stretch of yes-or-no variables."""
-        for is_choice, sizes in groupby(
-            zip(self.choice, map(len, self.groups), strict=True), key=lambda one: one[0]
-        ):
+        for is_choice, sizes in groupby(zip(self.choice, map(len, self.groups), strict=True), key=lambda one: one[0]):
             widths = [size for _, size in sizes]
             yield from ((True, width) for width in widths) if is_choice else ((False, len(widths)),)
 
@@ -135,9 +138,7 @@ def place_of(name: Label, places: Mapping[str, tuple[int, int]]) -> tuple[int, i
         FormulaError: there is no such label.
     """
     if str(name) not in places:
-        raise FormulaError(
-            f"{name!r} is not a label of these outputs; labels: {listed(places)}{nearest(name, places)}"
-        )
+        raise FormulaError(f"{name!r} is not a label of these outputs; labels: {listed(places)}{nearest(name, places)}")
     return places[str(name)]
 
 
@@ -154,7 +155,7 @@ def relative_weights(variables: Variables, scores: Tensor) -> Tensor:
 def _leaves(variables: Variables, scores: Tensor, law: Callable[[bool, Tensor], Tensor]) -> Tensor:
     import torch
 
-    pieces = scores.split([width for _, width in variables.runs()], dim=-1)
+    pieces = torch.split(scores, [width for _, width in variables.runs()], dim=-1)
     leaves = [law(choice, piece) for (choice, _), piece in zip(variables.runs(), pieces, strict=True)]
     return (leaves[0] if len(leaves) == 1 else torch.cat(leaves, -1)).t().contiguous()
 
@@ -176,12 +177,12 @@ def _below_the_best(choice: bool, scores: Tensor) -> Tensor:
     return torch.stack((-scores.relu(), -(-scores).relu()), -1).flatten(-2)
 
 
-def drawn(variables: Variables, scores: Tensor, noise: Callable[[Sequence[int]], Tensor]) -> Tensor:
+def drawn(variables: Variables, scores: Tensor, noise: Noise) -> Tensor:
     """Return (leaves, batch) whether each value is drawn when variables are free; `noise` is Gumbel or zero."""
     return _leaves(variables, scores, lambda choice, piece: _winner(choice, piece, noise))
 
 
-def _winner(choice: bool, scores: Tensor, noise: Callable[[Sequence[int]], Tensor]) -> Tensor:
+def _winner(choice: bool, scores: Tensor, noise: Noise) -> Tensor:
     import torch
     from torch.nn.functional import one_hot
 
