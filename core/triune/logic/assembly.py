@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from triune.logic.circuits import TRUE, Sketch
+from triune.logic.circuits import TRUE, Sketch, edges_below
 from triune.logic.compiler import compiled, components
 from triune.logic.costs import Cost, affordable, of_circuit
 from triune.logic.counts import by_count, counted, counting
@@ -70,7 +70,7 @@ def assembled(
     sketch = Sketch(_permuted(variables.starts[:-1], rank), problem.statements.sizes, budget)
     root = sketch.conjunction([_node(problem, group, sketch) for group in problem.groups])
     forms = dict.fromkeys("circuit" if problem.count(group) is None else "count tree" for group in problem.groups)
-    return sketch, root, Cost(" + ".join(forms) or "circuit", sketch.edges, order.width)
+    return sketch, root, Cost(" + ".join(forms) or "circuit", edges_below(sketch, root), order.width)
 
 
 def _problem(variables: Variables, everything: Sequence[Formula], rank: Sequence[int]) -> Problem:

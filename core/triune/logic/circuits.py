@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from triune.logic.costs import Budget, exhausted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 FALSE, TRUE = 0, 1
 Pair = tuple[int, int]
@@ -78,3 +78,26 @@ class Sketch:
             self.known[key] = number = len(self.leaves) + len(self.conjunctions) + len(self.choices) + 2
             kind[number] = body
         return self.known[key]
+
+
+def depths(sketch: Sketch, root: int) -> dict[int, int]:
+    """Return node → level, for the nodes below a root that are computed; parts are numbered before wholes."""
+    needed, stack = set(), [root]
+    while stack:
+        node = stack.pop()
+        if node not in needed and (node in sketch.choices or node in sketch.conjunctions):
+            needed.add(node)
+            stack.extend(_parts(sketch, node))
+    depth: dict[int, int] = {}
+    for node in sorted(needed):
+        depth[node] = 1 + max(depth.get(part, 0) for part in _parts(sketch, node))
+    return depth
+
+
+def _parts(sketch: Sketch, node: int) -> Iterable[int]:
+    return sketch.conjunctions.get(node) or [part for pair in sketch.choices[node] for part in pair]
+
+
+def edges_below(sketch: Sketch, root: int) -> int:
+    """Return how many edges the nodes below a root have."""
+    return sum(len(sketch.conjunctions.get(node) or sketch.choices[node]) for node in depths(sketch, root))

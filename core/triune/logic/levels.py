@@ -15,11 +15,11 @@ from torch import Tensor  # noqa: TID253
 from torch.autograd import Function  # noqa: TID253
 from torch.autograd.function import once_differentiable  # noqa: TID253
 
-from triune.logic.circuits import FALSE, TRUE
+from triune.logic.circuits import FALSE, TRUE, depths
 from triune.logic.variables import NEVER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from triune.logic.circuits import Sketch
 
@@ -104,7 +104,6 @@ class Circuit:
     rows: int
     root: int
     steps: tuple[Conjunctions | Choices, ...]
-    edges: int
 
     def values(self, weights: Tensor) -> Tensor:
         """Return (rows, batch) the logarithm of every node, for leaf weights (leaves, batch)."""
@@ -167,7 +166,7 @@ class LogValue(Function):
 def levelled(sketch: Sketch, root: int, device: torch.device) -> Circuit:
     """Return the part of a sketch below a root as a circuit on a device."""
     leaves = sum(sketch.sizes)
-    depth = _depths(sketch, root)
+    depth = depths(sketch, root)
     rows = {FALSE: leaves + FALSE, TRUE: leaves + TRUE} | dict(sketch.leaves)
     steps: list[Conjunctions | Choices] = []
     first = leaves + 2
@@ -178,26 +177,7 @@ def levelled(sketch: Sketch, root: int, device: torch.device) -> Circuit:
         last = first + len(nodes)
         steps.append(_step(sketch, rows, nodes, parts, first, last, device))
         first = last
-    edges = sum(len(sketch.choices.get(node, ())) + len(sketch.conjunctions.get(node, ())) for node in depth)
-    return Circuit(leaves, first, rows[root], tuple(steps), edges)
-
-
-def _depths(sketch: Sketch, root: int) -> dict[int, int]:
-    """Return node → level, for the nodes below a root that are computed; parts are numbered before wholes."""
-    needed, stack = set(), [root]
-    while stack:
-        node = stack.pop()
-        if node not in needed and (node in sketch.choices or node in sketch.conjunctions):
-            needed.add(node)
-            stack.extend(_parts(sketch, node))
-    depth: dict[int, int] = {}
-    for node in sorted(needed):
-        depth[node] = 1 + max(depth.get(part, 0) for part in _parts(sketch, node))
-    return depth
-
-
-def _parts(sketch: Sketch, node: int) -> Iterable[int]:
-    return sketch.conjunctions.get(node) or [part for pair in sketch.choices[node] for part in pair]
+    return Circuit(leaves, first, rows[root], tuple(steps))
 
 
 def _together(sketch: Sketch, depth: dict[int, int]) -> Iterator[tuple[int, list[int]]]:
