@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from operator import itemgetter
+from typing import TYPE_CHECKING, TypeVar
 
 from triune.logic.circuits import TRUE, Sketch, edges_below
 from triune.logic.compiler import compiled, components
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from triune.logic.formulas import Formula
     from triune.logic.ordering import Order
     from triune.logic.variables import Variables
+
+One = TypeVar("One")
 
 CERTAIN = 1e15
 """More branches than these need no counting."""
@@ -67,7 +70,7 @@ def assembled(
     order = _ordered(before, budget)
     rank = _ranks(order, len(variables.sizes))
     problem = _problem(variables, everything, rank)
-    sketch = Sketch(_permuted(variables.starts[:-1], rank), problem.statements.sizes, budget)
+    sketch = Sketch(_permuted(variables.leaves(), rank), budget)
     root = sketch.conjunction([_node(problem, group, sketch) for group in problem.groups])
     forms = dict.fromkeys("circuit" if problem.count(group) is None else "count tree" for group in problem.groups)
     return sketch, root, Cost(" + ".join(forms) or "circuit", edges_below(sketch, root), order.width)
@@ -127,11 +130,8 @@ def _ranks(order: Order, many: int) -> list[int]:
     return rank
 
 
-def _permuted(values: Sequence[int], rank: Sequence[int]) -> list[int]:
-    moved = [0] * len(rank)
-    for value, place in zip(values, rank, strict=True):
-        moved[place] = value
-    return moved
+def _permuted(values: Sequence[One], rank: Sequence[int]) -> list[One]:
+    return [value for _, value in sorted(zip(rank, values, strict=True), key=itemgetter(0))]
 
 
 def _node(problem: Problem, group: Sequence[Part], sketch: Sketch) -> int:
