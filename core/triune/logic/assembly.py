@@ -10,6 +10,7 @@ from triune.logic.circuits import TRUE, Sketch, edges_below
 from triune.logic.compiler import compiled, components
 from triune.logic.costs import Cost, affordable, of_circuit
 from triune.logic.counts import by_count, counted, counting
+from triune.logic.exclusions import merged
 from triune.logic.normal import Statements, stated
 from triune.logic.ordering import Interactions, places
 
@@ -80,13 +81,13 @@ def _problem(variables: Variables, everything: Sequence[Formula], rank: Sequence
     """Return what formulas say where variable v is called `rank[v]`; the last formulas have no coin."""
     statements = Statements(_permuted(variables.sizes, rank))
     labels = {label: (rank[variable], value) for label, (variable, value) in variables.places().items()}
+    numbers = [stated(formula, statements, labels) for formula in everything]
     parts = []
-    for place, formula in enumerate(everything):
-        number = stated(formula, statements, labels)
-        if place < variables.extra:
-            parts.append(Part(number, rank[len(variables.groups) + place]))
-        else:
-            parts.extend(Part(one, None) for one in statements.conjuncts(number))
+    for place, number in enumerate(numbers[: variables.extra]):
+        conjuncts = merged(statements, statements.conjuncts(number))
+        parts.append(Part(statements.at_least(len(conjuncts), conjuncts), rank[len(variables.groups) + place]))
+    always = [one for number in numbers[variables.extra :] for one in statements.conjuncts(number)]
+    parts.extend(Part(one, None) for one in merged(statements, always))
     mentions = [statements.mentions[part.number] for part in parts]
     groups = components(range(len(parts)), mentions)
     return Problem(statements, tuple(tuple(parts[place] for place in sorted(group)) for group in groups))

@@ -20,17 +20,18 @@ from typing import TYPE_CHECKING, Protocol
 
 from triune.errors import TriuneError, listed
 from triune.logic.costs import Budget
-from triune.logic.formulas import Formula, Not
+from triune.logic.formulas import Formula, FormulaError, Not
 from triune.logic.patterns import ByPattern
 from triune.logic.variables import NEVER
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from torch import Generator, Tensor
 
     from triune.logic.costs import Cost
     from triune.logic.variables import Space
+    from triune.types import Rule
 
 CERTAIN_ODDS = 6.0
 """The weight of a rule of confidence 1 that is not hard: Hu et al. take C = 6, odds of 400 to 1."""
@@ -104,6 +105,19 @@ class RuleSet:
     """Rules that act together. Rules with the same formula share its evaluation."""
 
     rules: tuple[Weighted, ...]
+
+    @classmethod
+    def of(cls, rules: Iterable[Rule], always: Collection[str] = ()) -> RuleSet:
+        """Return the rules of a run, weighted by the log-odds of their confidence.
+
+        Args:
+            rules: the rules, in the order of `fires`.
+            always: the names of those that fire on every example, now and at prediction.
+
+        Raises:
+            FormulaError: a rule is a `SoftFormula`, whose truth nothing but a loss can read.
+        """
+        return cls(tuple(_weighted(rule, rule.name in always) for rule in rules))
 
     def compiled(self, space: Space, budget: Budget = Budget()) -> Compiled:  # noqa: B008 - frozen
         """Return the rules in their cheapest exact form over an output space.
@@ -231,6 +245,12 @@ class Compiled:
     def _fired(self, fires: Tensor) -> Tensor:
         always = [self.rules.rules[place].always for place in self.places]
         return fires[list(self.places)].bool() | fires.new_tensor(always).bool()[:, None]
+
+
+def _weighted(rule: Rule, always: bool) -> Weighted:
+    if not isinstance(rule.then, Formula):
+        raise FormulaError(f"rule {rule.name!r} says a SoftFormula: exact inference needs a formula over labels")
+    return Weighted(rule.name, rule.then, log_odds(rule.confidence), rule.hard, always)
 
 
 def _nats(rule: Weighted, strength: float) -> float:

@@ -118,7 +118,7 @@ def _tag_shares(moves: Moves, log_p: Tensor, sets: Tensor, ahead: Tensor, back: 
     of_moves = paths.softmax(1)
     of_sets = torch.zeros_like(sets).index_add_(1, which, of_moves)
     members = [(place, tag) for place, tags in enumerate(moves.sets) for tag in tags]
-    place, tag = torch.tensor(members, device=sets.device).t()
+    place, tag = torch.tensor(members, dtype=torch.long, device=sets.device).view(-1, 2).t()
     within = (log_p.index_select(1, tag) - sets.index_select(1, place)).exp_()
     of_sets /= torch.full_like(sets, 1e-30).index_add_(1, place, within)
     return torch.zeros_like(log_p).index_add_(1, tag, within.mul_(of_sets.index_select(1, place)))

@@ -22,6 +22,7 @@ from triune.logic import (
     NoneOf,
     Occurs,
     Or,
+    SoftFormula,
     hierarchy,
 )
 from triune.logic.costs import Budget, RuleCostError
@@ -30,6 +31,7 @@ from triune.logic.networks import network
 from triune.logic.patterns import ByPattern
 from triune.logic.variables import Heads, Tags
 from triune.spaces import Binaries, Categorical
+from triune.types import Rule
 
 
 def labels(n):
@@ -73,14 +75,14 @@ def test_the_predicted_edges_of_a_count_are_no_less_than_its_edges():
     for k in (1, 5, 16):
         with pytest.raises(RuleCostError) as refused:
             RuleSet((hard(AtMost(k, labels(64))),)).compiled(Binaries(labels(64)), Budget(edges=10))
-        predicted = int(str(refused.value).split("of about ")[1].split(" ")[0])
+        predicted = int(str(refused.value).split("least about ")[1].split(" ")[0])
         assert 0 < RuleSet((hard(AtMost(k, labels(64))),)).compiled(Binaries(labels(64))).cost.edges <= predicted
 
 
 @pytest.mark.parametrize("n", [64, 128, 400])
 def test_what_is_too_much_is_refused_before_it_is_compiled_with_its_cost_and_a_way_out(n):
     started = time.monotonic()
-    with pytest.raises(RuleCostError, match=r"circuit of about .* edges, width \d+, and the budget is 200,000"):
+    with pytest.raises(RuleCostError, match=r"about .* edges \(circuit, width \d+\), and the budget is 200,000"):
         RuleSet((hard(clauses(n, 2 * n)),)).compiled(Binaries(labels(n)))
     assert time.monotonic() - started < 60  # far beyond what it takes: that it ends, not how fast
 
@@ -104,6 +106,17 @@ def test_chains_longer_than_pythons_stack_compile():
     chain = And(*(Implies(Label(f"v{one}"), Label(f"v{one + 1}")) for one in range(n - 1)))
     compiled = RuleSet((hard(chain),)).compiled(Binaries(labels(n)))
     assert compiled.log_z(torch.full((1, n), -9.0)).item() < 0
+
+
+@pytest.mark.parametrize("always", [True, False])
+def test_labels_that_exclude_each_other_pair_by_pair_are_counted(always):
+    n = 40
+    pairs = And(*(~(Label(f"v{one}") & Label(f"v{other}")) for one in range(n) for other in range(one)))
+    space, scores = Binaries(labels(n)), torch.randn(3, n)
+    by_pairs = RuleSet((Weighted("pairs", pairs, hard=True, always=always),)).compiled(space)
+    by_count = RuleSet((Weighted("count", AtMost(1, labels(n)), hard=True, always=always),)).compiled(space)
+    assert by_pairs.cost == by_count.cost and by_pairs.cost.form == "count tree"
+    torch.testing.assert_close(by_pairs.log_z(scores), by_count.log_z(scores))
 
 
 def test_a_hierarchy_costs_about_as_many_edges_as_it_has_labels():
@@ -166,6 +179,16 @@ def test_rules_of_one_formula_share_its_evaluation():
 def test_the_weight_of_a_confidence_is_its_log_odds_within_bounds():
     assert log_odds(0.5) == 0 and log_odds(1.0) == 6 and log_odds(0.0) == -6
     assert -log_odds(0.2) == pytest.approx(log_odds(0.8)) == pytest.approx(1.3862943611198906)
+
+
+def test_the_rules_of_a_run_are_weighted_by_their_confidence():
+    rules = [Rule("one", Label("v0"), confidence=0.8), Rule("two", Label("v1"), hard=True)]
+    assert RuleSet.of(rules, always={"two"}).rules == (
+        Weighted("one", Label("v0"), log_odds(0.8)),
+        Weighted("two", Label("v1"), 6.0, hard=True, always=True),
+    )
+    with pytest.raises(FormulaError, match="'soft' says a SoftFormula"):
+        RuleSet.of([Rule("soft", SoftFormula(lambda outputs, batch: outputs))])
 
 
 @given(rules=rule_lists("abcde", most=4).filter(bool), seed=st.integers(0, 99))

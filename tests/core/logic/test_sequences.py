@@ -26,6 +26,7 @@ from triune.logic import (
     StartsWith,
     bio,
 )
+from triune.logic.costs import Budget
 from triune.logic.inference import ContradictionError, RuleSet, Weighted
 from triune.logic.recognition import recognised
 from triune.logic.variables import Tags
@@ -135,7 +136,7 @@ def test_an_automaton_accepts_what_satisfies_its_formula(formula, tokens):
 def test_log_z_gradient_marginals_and_best_sequence_are_those_of_enumeration(problem, strength):
     rules, scores, fires, mask = problem
     try:
-        compiled = RuleSet(rules).compiled(SPACE)
+        compiled = RuleSet(rules).compiled(SPACE, Budget(edges=10**9))
     except ContradictionError:
         assert not satisfiable(rules)
         return
@@ -210,6 +211,15 @@ def test_hard_rules_hold_in_every_best_sequence_and_every_draw():
     ):
         for sequence in answers.int().argmax(-1).flatten(0, 1).tolist():
             assert formula.holds(named(sequence))
+
+
+def test_where_only_a_sequence_without_tags_is_allowed_any_tag_is_too_much():
+    compiled = RuleSet((Weighted("both", StartsWith("O") & StartsWith("B-X"), hard=True, always=True),)).compiled(SPACE)
+    scores, mask = torch.randn(2, 3, len(TAGS), requires_grad=True), torch.tensor([[1, 1, 1], [0, 0, 0]]).bool()
+    value = compiled.log_z(scores, mask=mask)
+    value.sum().backward()
+    assert value[0] <= NEVER / 2 and value[1] == 0 and not scores.grad.any()
+    assert compiled.most_likely(scores, mask=mask).sum(-1).eq(1).all()
 
 
 def test_an_unknown_tag_is_named_with_the_nearest():
