@@ -2,9 +2,15 @@
 
 A rule author reads `formulas`, `counting` and `sequences`: the statements, as frozen values. A method author
 reads `inference`: `RuleSet(…).compiled(space)` answers for log Z, marginals, the best answer and draws. Core
-developers go on with `normal` (one form for all statements), `costs` and `ordering` (what it will cost),
-`assembly`, `counts`, `compiler` and `circuits` (statements become a circuit), `levels` (circuits on tensors),
-then `truth_table`, `networks`, `chains` (the engines of one choice, of many variables, of tag sequences).
+developers go on with `engines` (which exact form answers for which outputs) and one engine at a time:
+
+- `truth_table`: one choice among labels;
+- `networks`: many variables. `normal` is the one form of all statements, `costs` and `ordering` say what they
+  will cost, `assembly` parts them into groups, `exclusions`, `counts` and `compiler` turn a group into a
+  `circuits` sketch, `leaves` and `levels` are scores and circuits on tensors;
+- `chains`: tag sequences. `tags`, `regular` and `recognition` turn statements into `automata`, `messages` runs
+  one over tensors;
+- `patterns`: rules that are too much all together, by what fires together.
 """
 
 from triune.logic.counting import AnyOf, AtMost, Exactly, NoneOf, hierarchy
