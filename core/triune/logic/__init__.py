@@ -1,8 +1,33 @@
-"""What rules say about outputs.
+"""What rules say about outputs, and exact inference with it.
 
-`formulas` holds the statements as frozen values; a rule author needs no other module.
+A rule author reads `formulas`, `counting` and `sequences`: the statements, as frozen values. A method author
+reads `inference`: `RuleSet(…).compiled(space)` answers for log Z, marginals, the best answer and draws. Core
+developers go on with `engines` (which exact form answers for which outputs) and one engine at a time:
+
+- `truth_table`: one choice among labels;
+- `networks`: many variables. `normal` is the one form of all statements, `costs` and `ordering` say what they
+  will cost, `assembly` parts them into groups, `exclusions`, `counts` and `compiler` turn a group into a
+  `circuits` sketch, `leaves` and `levels` are scores and circuits on tensors;
+- `chains`: tag sequences. `tags`, `regular` and `recognition` turn statements into `automata`, `messages` runs
+  one over tensors;
+- `patterns`: rules that are too much all together, by what fires together.
 """
 
-from triune.logic.formulas import And, Formula, Label, Not, Or, SoftFormula
+from triune.logic.counting import AnyOf, AtMost, Exactly, NoneOf, hierarchy
+from triune.logic.formulas import And, AtLeast, Formula, FormulaError, Iff, Implies, Label, Not, Or, SoftFormula
+from triune.logic.sequences import (
+    EndsWith,
+    EveryFollowedBy,
+    EveryPrecededBy,
+    Matches,
+    NeverFollows,
+    Occurs,
+    StartsWith,
+    bio,
+)
 
-__all__ = ["And", "Formula", "Label", "Not", "Or", "SoftFormula"]
+__all__ = [
+    "And", "AnyOf", "AtLeast", "AtMost", "EndsWith", "EveryFollowedBy", "EveryPrecededBy", "Exactly", "Formula",
+    "FormulaError", "Iff", "Implies", "Label", "Matches", "NeverFollows", "NoneOf", "Not", "Occurs", "Or",
+    "SoftFormula", "StartsWith", "bio", "hierarchy",
+]  # fmt: skip
