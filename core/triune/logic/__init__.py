@@ -1,8 +1,16 @@
-"""What rules say about outputs.
+"""What rules say about outputs, and exact inference with it.
 
-`formulas` holds the statements as frozen values; a rule author needs no other module.
+A rule author reads `formulas`, `counting` and `sequences`: the statements, as frozen values. A method author
+reads `inference`: `RuleSet(…).compiled(space)` answers for log Z, marginals, the best answer and draws. Core
+developers go on with `normal` (one form for all statements), `costs` and `ordering` (what it will cost),
+`assembly`, `counts`, `compiler` and `circuits` (statements become a circuit), `levels` (circuits on tensors),
+then `truth_table`, `networks`, `chains` (the engines of one choice, of many variables, of tag sequences).
 """
 
-from triune.logic.formulas import And, Formula, Label, Not, Or, SoftFormula
+from triune.logic.counting import AnyOf, AtMost, Exactly, NoneOf, hierarchy
+from triune.logic.formulas import And, AtLeast, Formula, FormulaError, Iff, Implies, Label, Not, Or, SoftFormula
 
-__all__ = ["And", "Formula", "Label", "Not", "Or", "SoftFormula"]
+__all__ = [
+    "And", "AnyOf", "AtLeast", "AtMost", "Exactly", "Formula", "FormulaError", "Iff", "Implies", "Label", "NoneOf",
+    "Not", "Or", "SoftFormula", "hierarchy",
+]  # fmt: skip
