@@ -9,8 +9,19 @@ then `truth_table`, `networks`, `chains` (the engines of one choice, of many var
 
 from triune.logic.counting import AnyOf, AtMost, Exactly, NoneOf, hierarchy
 from triune.logic.formulas import And, AtLeast, Formula, FormulaError, Iff, Implies, Label, Not, Or, SoftFormula
+from triune.logic.sequences import (
+    EndsWith,
+    EveryFollowedBy,
+    EveryPrecededBy,
+    Matches,
+    NeverFollows,
+    Occurs,
+    StartsWith,
+    bio,
+)
 
 __all__ = [
-    "And", "AnyOf", "AtLeast", "AtMost", "Exactly", "Formula", "FormulaError", "Iff", "Implies", "Label", "NoneOf",
-    "Not", "Or", "SoftFormula", "hierarchy",
+    "And", "AnyOf", "AtLeast", "AtMost", "EndsWith", "EveryFollowedBy", "EveryPrecededBy", "Exactly", "Formula",
+    "FormulaError", "Iff", "Implies", "Label", "Matches", "NeverFollows", "NoneOf", "Not", "Occurs", "Or",
+    "SoftFormula", "StartsWith", "bio", "hierarchy",
 ]  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from triune.logic.chains import chain
 from triune.logic.networks import network
 from triune.logic.truth_table import truth_table
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     Maker = Callable[[Sequence[Formula], Sequence[Formula], Space, Budget], Engine]
 
-MAKERS: Mapping[str, Maker] = {"categorical": truth_table}
+MAKERS: Mapping[str, Maker] = {"categorical": truth_table, "tags": chain}
 
 
 def engine_of(formulas: Sequence[Formula], always: Sequence[Formula], space: Space, budget: Budget) -> Engine:

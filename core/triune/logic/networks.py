@@ -79,7 +79,7 @@ class Network:
         """Return (n, batch, columns) whether each label is true in each draw."""
         import torch
 
-        circuit, noise = self._on(scores.device), _gumbel(scores, generator)
+        circuit, noise = self._on(scores.device), gumbel(scores, generator)
         values = circuit.values(self._with_coins(log_weights, scores, _log_off(penalties), _log_on(penalties)))
         free, at_once = replace(self.variables, extra=0), max(1, CHUNK // values.numel())
         pieces = []
@@ -128,7 +128,8 @@ def _log_on(penalties: Tensor) -> Tensor:
     return torch.where(positive, (-torch.expm1(-penalties.where(positive, torch.ones_like(penalties)))).log(), NEVER)
 
 
-def _gumbel(like: Tensor, generator: Generator | None) -> Callable[[Sequence[int]], Tensor]:
+def gumbel(like: Tensor, generator: Generator | None) -> Callable[[Sequence[int]], Tensor]:
+    """Return what makes Gumbel noise of a shape: the place of the largest of log-weights with it is a draw."""
     import torch
 
     def noise(shape: Sequence[int]) -> Tensor:

@@ -42,6 +42,14 @@ class Heads:
 
 
 @dataclass(frozen=True, slots=True)
+class Tags:
+    """A sequence, each token with exactly one of the tags."""
+
+    labels: tuple[Label, ...]
+    kind: ClassVar[str] = "tags"
+
+
+@dataclass(frozen=True, slots=True)
 class Variables:
     """Independent variables, first those of the scores, then `extra` yes-or-no ones without scores.
 
