@@ -164,6 +164,9 @@ class Always:
 
         return np.ones(len(examples), dtype=np.bool_)
 
+    def __str__(self) -> str:
+        return "always"
+
 
 ALWAYS = Always()
 
