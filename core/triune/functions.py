@@ -48,6 +48,8 @@ def rule(
     Raises:
         RuleError: what it was given makes no rule; the place of the function is named.
     """
+    if callable(then):
+        raise RuleError([f'{_place(then)}: @rule stands bare; write @rule(then="spam"), with what follows'])
 
     def decorate(fn: Callable[[str], object]) -> Rule:
         place = _place(fn)
@@ -69,7 +71,7 @@ def _check(then: object, confidence: float, hard: bool, where: str) -> None:
         raise RuleError([f"{where}: a hard rule has no confidence; leave out 'confidence' or 'hard'"])
 
 
-def _place(fn: Callable[[str], object]) -> str:
+def _place(fn: Callable[..., object]) -> str:
     code = getattr(fn, "__code__", None)
     if code is None:
         raise RuleError([f'@rule stands on {fn!r}; write @rule(then="spam") above a function of the text'])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from triune.audit.findings import Implied
@@ -66,7 +65,7 @@ def implied(scene: Scene, groups: Sequence[Sequence[int]]) -> Iterator[Implied]:
     same = {rule: set(group) for group in groups for rule in group}
     nearby = _Nearby(scene)
     for rule, formula in scene.speaking():
-        candidates = [other for other in nearby.to(rule, formula) if other not in same.get(rule, ())]
+        candidates = [other for other in nearby.to(rule) if other not in same.get(rule, ())]
         by = _premises(scene, formula, candidates)
         if by is not None:
             yield Implied(scene.rules[rule].name, tuple(scene.rules[one].name for one in by))
@@ -81,27 +80,28 @@ class _Nearby:
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
         self.labels = {rule: formula.labels for rule, formula in scene.speaking()}
-        self.speaking: dict[str | int, list[int]] = defaultdict(list)
-        for rule, labels in self.labels.items():
-            for label in labels:
-                self.speaking[label].append(rule)
+        self.crowd: NDArray[np.int64] = scene.fires.sum(axis=0)  # (examples,) rules that fire
 
-    def to(self, rule: int, formula: Formula) -> list[int]:
+    def to(self, rule: int) -> list[int]:
         rows = self.scene.fires[rule].nonzero()[0]
-        if self.scene.fires.shape[1] and not len(rows):
-            return []
+        pool = [other for other in self.around(rows) if other != rule and other in self.labels]
         found: list[int] = []
-        seen, ahead = {rule}, list(formula.labels)
-        known = set(ahead)
-        while ahead and len(found) < MOST_PREMISES:
-            for other in self.speaking[ahead.pop(0)]:
-                if other not in seen and len(found) < MOST_PREMISES:
-                    seen.add(other)
-                    if self.as_sure(other, rule) and self.wider(other, rule, rows):
-                        found.append(other)
-                        ahead.extend(self.labels[other] - known)
-                        known |= self.labels[other]
+        ahead = known = self.labels[rule]
+        while ahead and pool and len(found) < MOST_PREMISES:
+            sharing = [other for other in pool if not self.labels[other].isdisjoint(ahead)]
+            pool = [other for other in pool if self.labels[other].isdisjoint(ahead)]
+            wider = [one for one in sharing if self.as_sure(one, rule) and self.wider(one, rule, rows)]
+            found.extend(wider[: MOST_PREMISES - len(found)])
+            ahead = frozenset[str | int]().union(*(self.labels[one] for one in wider)) - known
+            known |= ahead
         return found
+
+    def around(self, rows: NDArray[np.intp]) -> list[int]:
+        """Return the rules that fire on the example of these where the fewest do: others do not fire on all."""
+        fires = self.scene.fires
+        if not fires.shape[1]:
+            return list(range(len(fires)))
+        return fires[:, rows[self.crowd[rows].argmin()]].nonzero()[0].tolist() if len(rows) else []
 
     def as_sure(self, other: int, rule: int) -> bool:
         one, two = self.scene.rules[other], self.scene.rules[rule]

@@ -10,7 +10,7 @@ from triune.logic import AtLeast, Formula, Label, Not
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-DEAD_ENDS = 500
+DEAD_ENDS = 300
 """How often a search may have to turn back."""
 
 

@@ -125,7 +125,7 @@ def _line(error: BaseException, path: Path) -> str:
         return f":{error.lineno}"
     lines, trace = [0], error.__traceback__
     while trace is not None:
-        if trace.tb_frame.f_code.co_filename == str(path):
+        if Path(trace.tb_frame.f_code.co_filename).absolute() == path.absolute():
             lines.append(trace.tb_lineno)
         trace = trace.tb_next
     return f":{lines[-1]}" if lines[-1] else ""

@@ -134,8 +134,9 @@ class EndsWith(Alone):
 
 
 def _written(condition: StartsWith | EndsWith, given: tuple[str, ...]) -> str:
-    said = [f"{name}={getattr(condition.reading, name)!r}" for name in ("case", "column")]
-    return f"{type(condition).__name__}({', '.join([*map(repr, given), *(one for one in said if one[-1] == 'e')])})"
+    options = {"case": condition.reading.case, "column": condition.reading.column}
+    said = [f"{name}={value!r}" for name, value in options.items() if value]
+    return f"{type(condition).__name__}({', '.join([*map(repr, given), *said])})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +173,7 @@ class Script(Alone):
 
     def on(self, view: View) -> Grounding:
         """Return where it is."""
-        letters, own = compiled(r"\p{L}", case=True), compiled(rf"[\p{{L}}&&\p{{Script={self.name}}}]", case=True)
+        letters, own = compiled(r"\p{L}", case=True), compiled(rf"(?V1)[\p{{L}}&&\p{{Script={self.name}}}]", case=True)
         return Grounding.of(_share(own, letters, text) >= self.share for text in view.texts(self.column))
 
     def __str__(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from triune.documents import found
@@ -207,8 +208,8 @@ def _matches(value: Written) -> Formula | None:
     try:
         said = Matches(pattern)
         said.holds([])
-    except FormulaError as error:
-        return value.at("matches").wrong(str(error))
+    except (FormulaError, re.error) as error:
+        return value.at("matches").wrong(f"{pattern!r} is no pattern of tags: {error}")
     return said
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from triune import logic
 from triune.documents import found
-from triune.logic import And, Implies, Label
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from triune.logic import Formula
     from triune_rule_file.written import Written
 
 
-def hierarchy(value: Written) -> And | None:
+def hierarchy(value: Written) -> Formula | None:
     """Return that every child implies its parent: {hierarchy: {animal: {dog: [poodle], cat: }}}."""
     tree = value.at("hierarchy")
     if not isinstance(tree.value, dict) or not tree.value:
@@ -24,7 +25,7 @@ def hierarchy(value: Written) -> And | None:
         return tree.wrong("no label has a child, so it says nothing: {animal: [dog, cat]}")
     if len(tree.problems) > before:
         return None
-    return And(*(Implies(Label(child), Label(parent)) for child, parent in edges))
+    return logic.hierarchy(tree.value)
 
 
 def _edges(value: Written, above: tuple[str, ...]) -> Iterator[tuple[str, str]]:
