@@ -11,7 +11,8 @@ from triune.errors import listed, nearest
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
-    from triune.markup import Keys, Spot
+    Keys = tuple[str | int, ...]  # the way from the top of the file to a value
+    Spot = tuple[int, int]  # line and column
 
 
 @dataclass(frozen=True, slots=True)
