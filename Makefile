@@ -25,6 +25,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: install ## fine-tune a small encoder on the example messages
 	$(BIN)/triune run examples/customer_service/config.yaml --output runs/demo --overwrite
+	@echo "(triune is in .venv/bin; . .venv/bin/activate puts it on the path)"
 
 test: install ## run all tests
 	$(BIN)/python -m pytest

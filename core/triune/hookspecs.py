@@ -94,8 +94,11 @@ class LossComposition:
     """What is minimised."""
 
     @hookspec
-    def loss_terms(self, run: Run, rules: GroundedRules) -> Iterable[LossTerm]:
+    def loss_terms(self, run: Run, rules: GroundedRules, layout: ModelLayout) -> Iterable[LossTerm]:
         """Contribute loss terms.
+
+        A term of parameters, such as a penalty on their size, gives every example of a batch the same value; it
+        then counts once, whatever the parts of the batch. `layout` names the parameters, the head's among them.
 
         ```python
         @hookimpl

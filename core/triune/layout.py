@@ -35,8 +35,9 @@ def layout_of(model: nn.Module, owners: Mapping[str, str], head: Iterable[str]) 
 def block_depths(model: nn.Module) -> dict[str, int]:
     """Return the depth of every block by the prefix of its parameters: `{"bert.encoder.layer.0.": 0, …}`.
 
-    Blocks are the members of the longest outermost `ModuleList` whose members are all of one class; of an
-    encoder and a decoder, the decoder's lie on top.
+    Blocks are the members of the longest outermost `ModuleList` whose members are all of one class, and of those
+    that bear its name or hold its class; of an encoder and a decoder, the decoder's lie on top. Blocks that share
+    one set of weights, as ALBERT's do, are no list, and none are found.
     """
     from torch import nn
 
@@ -48,10 +49,17 @@ def block_depths(model: nn.Module) -> dict[str, int]:
     outermost = {name: one for name, one in lists.items() if not any(name.startswith(f"{other}.") for other in lists)}
     if not outermost:
         return {}
-    kinds = {type(one[0]) for one in outermost.values() if len(one) == max(map(len, outermost.values()))}
-    stacks = [(name, one) for name, one in outermost.items() if type(one[0]) in kinds]
+    longest = max(map(len, outermost.values()))
+    kinds = {type(one[0]) for one in outermost.values() if len(one) == longest}
+    names = {_last(name) for name, one in outermost.items() if len(one) == longest}
+    # the decoder may be shorter than its encoder, and of another class
+    stacks = [(name, one) for name, one in outermost.items() if type(one[0]) in kinds or _last(name) in names]
     prefixes = [f"{name}.{index}." for name, one in stacks for index in range(len(one))]
     return {prefix: depth for depth, prefix in enumerate(prefixes)}
+
+
+def _last(name: str) -> str:
+    return name.rpartition(".")[2]
 
 
 def _depth(name: str, depths: Mapping[str, int]) -> int | None:

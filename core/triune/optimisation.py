@@ -113,8 +113,10 @@ def move_to(step: int, model: nn.Module, groups: Sequence[Group], rate: Rate, op
         window = group.window(step)
         settings["lr"] = 0.0 if window is None else rate.at(step, window)
         for name in group.names:
-            if parameters[name].requires_grad != (window is not None):
-                _turn(parameters[name], optimizer)
+            if window is None:
+                _freeze(parameters[name], optimizer)
+            elif not parameters[name].requires_grad:
+                parameters[name].requires_grad_(True)
 
 
 def freeze_all(model: nn.Module) -> None:
@@ -123,8 +125,8 @@ def freeze_all(model: nn.Module) -> None:
         parameter.requires_grad_(False)
 
 
-def _turn(parameter: nn.Parameter, optimizer: torch.optim.Optimizer) -> None:
-    parameter.requires_grad_(not parameter.requires_grad)
-    if not parameter.requires_grad:
-        parameter.grad = None
-        optimizer.state.pop(parameter, None)
+def _freeze(parameter: nn.Parameter, optimizer: torch.optim.Optimizer) -> None:
+    """Freeze a parameter, also one that is frozen: a checkpoint of a window's last step brings its state back."""
+    parameter.requires_grad_(False)
+    parameter.grad = None
+    optimizer.state.pop(parameter, None)

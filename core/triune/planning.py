@@ -143,7 +143,7 @@ def planned_terms(terms: Sequence[Owned]) -> tuple[dict[str, Owned], list[str]]:
 
 
 def planned_groups(
-    layout: ModelLayout, claims: Sequence[tuple[str, ParameterClaim]], total: int
+    layout: ModelLayout, claims: Sequence[tuple[str, ParameterClaim]], total: int, per_epoch: int
 ) -> tuple[tuple[Group, ...], list[str]]:
     """Return which parameters train and when, and what is wrong with the claims."""
     if not claims:
@@ -152,15 +152,13 @@ def planned_groups(
         ]
     for owner, claim in claims:
         given(owner, claim, ParameterClaim, "claim_parameters")
-    windows = resolve(layout, claims, total)
+    windows = resolve(layout, claims, total, per_epoch)
     groups = groups_of(windows.of, layout)
     problems = list(windows.problems)
     if not groups and not problems:
-        freezing = {owner for owner, claim in claims if not claim.trainable} or {owner for owner, _ in claims}
-        problems.append(
-            f"no parameter ever trains: {listed(map(repr, sorted(freezing)))} freeze them all; leave that out, "
-            "or let it thaw some"
-        )
+        freezing = {owner for owner, claim in claims if claim.trainable is False}
+        cause = f"{listed(map(repr, sorted(freezing)))} freeze them all; leave that out, or let it thaw some"
+        problems.append(f"no parameter ever trains: {cause if freezing else 'claims only scale the learning rate'}")
     idle = idle_stretch(groups, total)
     if groups and idle is not None:
         problems.append(f"no parameter trains at step {idle}: let one window begin there, or make the run shorter")

@@ -74,11 +74,11 @@ def prepare(
     examples = encode(opened.bundle, data)
     train, rules, notes = training_examples(opened, data, rules, examples)
     examples = {**examples, "train": train}
-    owned_terms = hooks.collect(LossComposition.loss_terms, run=run, rules=rules)
+    owned_terms = hooks.collect(LossComposition.loss_terms, run=run, rules=rules, layout=opened.layout)
     terms, term_problems = planned_terms(owned_terms)
     steps = steps_of(run, len(train))
     claims = hooks.collect(ParameterFreezing.claim_parameters, run=run, layout=opened.layout)
-    groups, claim_problems = planned_groups(opened.layout, claims, steps.total)
+    groups, claim_problems = planned_groups(opened.layout, claims, steps.total, steps.per_epoch)
     checked([*term_problems, *claim_problems, *unconsumed(rules, hooks)])
     objective = objective_of(opened, rules, terms)
     seen = _probed(objective, train, opened)

@@ -89,6 +89,18 @@ class Head(Selector):
 
 
 @dataclass(frozen=True, slots=True)
+class Outside(Selector):
+    """Parameters that belong neither to a block nor to the head: embeddings, norms behind the last block."""
+
+    def takes(self, parameter: ParameterInfo, layout: ModelLayout) -> bool:
+        """Return whether it lies outside of blocks and head."""
+        return parameter.depth is None and not parameter.head
+
+    def __repr__(self) -> str:
+        return "Outside()"
+
+
+@dataclass(frozen=True, slots=True)
 class Both(Selector):
     """What two selectors both take."""
 

@@ -31,7 +31,19 @@ if TYPE_CHECKING:
 
 LabelValue = str | int
 JSON = Mapping[str, "JSON"] | list["JSON"] | str | int | float | bool | None
-When = int | Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class Epochs:
+    """A time in passes over the training examples: `Epochs(1)` is when each was learnt from once."""
+
+    count: int | Fraction
+
+    def __repr__(self) -> str:
+        return f"Epochs({self.count})"
+
+
+When = int | Fraction | Epochs
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +109,7 @@ class LossTerm:
     """A named, unreduced loss with a mask, a weight and a schedule.
 
     Attributes:
-        name: unique in the run: "task", "rules", "anchor".
+        name: unique in the run: "task", "rules", "distance".
         compute: the values and their mask, from the step, the batch and the outputs.
         weight: a number or a schedule.
         counts: the sum of the mask, (), from the batch alone. Without it a batch that is split into parts is
@@ -118,15 +130,15 @@ class ParameterClaim:
 
     Attributes:
         where: which parameters: `Name("*.bias")`, `Owner("lora") & Depth(3)`, `~Head()`.
-        trainable: whether they train inside the window.
+        trainable: whether they train inside the window; None leaves that to others and only scales what trains.
         lr_scale: multiplies the learning rate; scales of several claims multiply, so order does not matter.
-        start: first step of the half-open window: a step, or a `Fraction` of the run.
+        start: first step of the half-open window: a step, a `Fraction` of the run, or `Epochs`.
         stop: first step after the window; None is the end of the run.
-        default: a default yields to any claim that is none.
+        default: a default yields to any claim that is none; of several defaults, one to freeze goes first.
     """
 
     where: Selector
-    trainable: bool
+    trainable: bool | None
     lr_scale: float = 1.0
     start: When = 0
     stop: When | None = None

@@ -1,7 +1,8 @@
 """Claims resolved: when each parameter trains, and at what scale of the learning rate.
 
-Windows are half-open. Scales of several claims multiply; a default yields to any claim that is none;
-a claim to train and a claim to freeze that meet in one parameter at one step are a conflict.
+Windows are half-open. Scales of several claims multiply; a default yields to any claim that is none, and a
+default to train yields to one to freeze; a claim to train and a claim to freeze that meet in one parameter
+at one step are a conflict. Nothing depends on the order of claims.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from triune.errors import listed, nearest
+from triune.types import Epochs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,10 +50,10 @@ class Windows:
     problems: tuple[str, ...]
 
 
-def resolve(layout: ModelLayout, claims: Sequence[Owned], total: int) -> Windows:
-    """Return when each parameter trains in a run of `total` steps."""
-    problems = [problem for claim in claims for problem in _faults(layout, claim, total)]
-    spans = [(owner, claim, *_span(claim, total)) for owner, claim in claims]
+def resolve(layout: ModelLayout, claims: Sequence[Owned], total: int, per_epoch: int) -> Windows:
+    """Return when each parameter trains in a run of `total` steps, `per_epoch` of them a pass over the examples."""
+    spans = [(owner, claim, *_span(claim, total, per_epoch)) for owner, claim in claims]
+    problems = [problem for span in spans for problem in _faults(layout, *span, total)]
     edges = sorted({0, total, *(edge for *_, start, stop in spans for edge in (start, stop) if 0 <= edge <= total)})
     found: dict[str, tuple[Window, ...]] = {}
     conflicts: dict[str, str] = {}
@@ -69,17 +71,19 @@ def resolve(layout: ModelLayout, claims: Sequence[Owned], total: int) -> Windows
     return Windows(found, (*problems, *conflicts.values()))
 
 
-def _span(claim: ParameterClaim, total: int) -> tuple[int, int]:
-    stop = total if claim.stop is None else _step(claim.stop, total)
-    return _step(claim.start, total), stop
-
-
-def _step(when: When, total: int) -> int:
+def step_of(when: When, total: int, per_epoch: int) -> int:
+    """Return the step that a time of a claim falls on."""
+    if isinstance(when, Epochs):
+        return round(when.count * per_epoch)
     return round(when * total) if isinstance(when, Fraction) else when
 
 
-def _faults(layout: ModelLayout, owned: Owned, total: int) -> list[str]:
-    owner, claim = owned
+def _span(claim: ParameterClaim, total: int, per_epoch: int) -> tuple[int, int]:
+    stop = total if claim.stop is None else step_of(claim.stop, total, per_epoch)
+    return step_of(claim.start, total, per_epoch), stop
+
+
+def _faults(layout: ModelLayout, owner: str, claim: ParameterClaim, start: int, stop: int, total: int) -> list[str]:
     problems = []
     if not layout.where(claim.where):
         names = [one.name for one in layout.parameters]
@@ -87,7 +91,6 @@ def _faults(layout: ModelLayout, owned: Owned, total: int) -> list[str]:
             f"plugin {owner!r} claims {claim.where!r}, which matches none of {len(names)} parameters"
             f"{nearest(getattr(claim.where, 'glob', ''), names)}; they are named like {listed(names[:3])}"
         )
-    start, stop = _span(claim, total)
     if not (0 <= start < stop) or start >= total:
         problems.append(
             f"plugin {owner!r} claims {claim.where!r} from step {start} to {stop}, and the run has steps 0 to {total}: "
@@ -102,18 +105,19 @@ def _faults(layout: ModelLayout, owned: Owned, total: int) -> list[str]:
 
 def _piece(parameter: ParameterInfo, active: Sequence[Owned], start: int, stop: int) -> tuple[Window | None, str]:
     firm = [one for one in active if not one[1].default]
-    training = [one for one in firm if one[1].trainable]
-    freezing = [one for one in firm if not one[1].trainable]
+    training = [one for one in firm if one[1].trainable is True]
+    freezing = [one for one in firm if one[1].trainable is False]
     if training and freezing:
         (trainer, wanted), (freezer, refused) = training[0], freezing[0]
         return None, (
             f"plugin {trainer!r} trains {wanted.where!r} and plugin {freezer!r} freezes {refused.where!r}: both take "
             f"{parameter.name!r} at steps {start}–{stop}; narrow one selector, or mark one claim as a default"
         )
-    ruling = training or freezing or [one for one in active if one[1].default][-1:]
-    if not any(claim.trainable for _, claim in ruling):
+    ruling = training or freezing or [one for one in active if one[1].trainable is not None]
+    if not ruling or any(claim.trainable is False for _, claim in ruling):
         return None, ""
-    return Window(start, stop, prod(claim.lr_scale for _, claim in ruling)), ""
+    scaling = [one for one in active if one[1].trainable is None and not (one[1].default and firm)]
+    return Window(start, stop, prod(claim.lr_scale for _, claim in (*ruling, *scaling))), ""
 
 
 def _extended(pieces: list[Window], window: Window) -> list[Window]:

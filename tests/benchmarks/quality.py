@@ -76,7 +76,9 @@ SETS = {
     "trec": TextSet("trec_question"),
     "sms": TextSet("sms_spam"),
     "agnews": TextSet("agnews_rules", test_rows=2_000),
-    "goemotions": TextSet("goemotions", label="labels", metrics=("micro_f1", "macro_f1")),
+    "goemotions": TextSet(
+        "goemotions", label="labels", metrics=("micro_f1", "macro_f1"), recipe=Recipe(epochs=3, batch_size=8)
+    ),
 }
 
 

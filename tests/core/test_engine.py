@@ -450,3 +450,43 @@ def test_planning_twice_and_running_leaves_the_function_in_place(tmp_path):
     trained(tmp_path)
     assert callable(triune.plan) and callable(triune.run)
     assert [one.name for one in tmp_path.iterdir()] == ["run"]
+
+
+def test_bf16_computes_in_half_and_keeps_weights_and_losses_in_full(tmp_path):
+    seen = set()
+
+    class Sees:
+        @hookimpl
+        def loss_terms(self):
+            def values(step, batch, outputs):
+                seen.add(outputs.scores.dtype)
+                found = outputs.scores.float().square().mean(-1)
+                return TermValues(found, torch.ones_like(found))
+
+            yield LossTerm("seen", values, weight=triune.Schedule.constant(0.01))
+
+    result = trained(tmp_path, "sees", sees=Sees(), training={"precision": "bf16"})
+    assert seen == {torch.bfloat16}
+    assert {tensor.dtype for tensor in final(tmp_path).values()} == {torch.float32}
+    assert result.metrics["test"]["accuracy"] > 0.5
+
+
+def test_a_run_outside_the_main_thread_cannot_hear_signals_and_runs_all_the_same(tmp_path):
+    import threading
+
+    results = []
+    thread = threading.Thread(target=lambda: results.append(trained(tmp_path, training={"epochs": 1})))
+    thread.start()
+    thread.join()
+    assert results[0].facts["ended"]["step"] == 6
+
+
+def test_overwrite_keeps_the_old_run_until_the_new_one_is_known_to_be_right(tmp_path):
+    first = trained(tmp_path)
+    with pytest.raises(PlanError):
+        triune.run(
+            config(early_stopping={"metric": "nothing"}), plugins=plugins(), output=tmp_path / "run", overwrite=True
+        )
+    assert trained(tmp_path, resume="auto").metrics == first.metrics
+    triune.run(config(epochs=1), plugins=plugins(), output=tmp_path / "run", overwrite=True)
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["ended"]["step"] == 6

@@ -55,24 +55,48 @@ def test_a_plugin_that_renames_parameters_is_refused():
         ownership.note(model, "wraps")
 
 
-@pytest.mark.parametrize("kind", ["bert", "distilbert", "gpt2", "t5", "bart", "deberta-v2", "modernbert"])
-def test_the_blocks_of_usual_architectures_are_found(kind):
-    import transformers as t
+SMALL = {"hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 8, "num_hidden_layers": 3}
+DECODER = {**SMALL, "num_key_value_heads": 2, "vocab_size": 50}
+FFN = {"encoder_ffn_dim": 8, "decoder_ffn_dim": 8, "encoder_attention_heads": 2, "decoder_attention_heads": 2}
+ARCHITECTURES = {  # settings, blocks, the head's modules in a text classifier
+    "Bert": (SMALL, 3, {"classifier", "bert.pooler"}),
+    "Roberta": (SMALL, 3, {"classifier"}),
+    "DistilBert": ({"dim": 8, "hidden_dim": 8, "n_heads": 2, "n_layers": 3}, 3, {"pre_classifier", "classifier"}),
+    "DebertaV2": (SMALL, 3, {"pooler", "classifier"}),
+    "ModernBert": ({**SMALL, "pad_token_id": 0, "vocab_size": 50}, 3, {"head", "classifier"}),
+    "Albert": ({**SMALL, "embedding_size": 8}, 0, {"classifier", "albert.pooler"}),
+    "GPT2": ({"n_embd": 8, "n_layer": 3, "n_head": 2}, 3, {"score"}),
+    "Llama": (DECODER, 3, {"score"}),
+    "Qwen2": (DECODER, 3, {"score"}),
+    "T5": ({"d_model": 8, "d_kv": 4, "d_ff": 8, "num_layers": 3, "num_decoder_layers": 2, "num_heads": 2}, 5,
+           {"classification_head"}),
+    "Bart": ({"d_model": 8, "encoder_layers": 3, "decoder_layers": 2, **FFN}, 5, {"classification_head"}),
+}  # fmt: skip
 
-    small = {"hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 8}
-    ffn = {"encoder_ffn_dim": 8, "decoder_ffn_dim": 8, "encoder_attention_heads": 2, "decoder_attention_heads": 2}
-    config = {
-        "bert": lambda: t.BertConfig(**small, num_hidden_layers=3),
-        "distilbert": lambda: t.DistilBertConfig(dim=8, hidden_dim=8, n_heads=2, n_layers=3),
-        "gpt2": lambda: t.GPT2Config(n_embd=8, n_layer=3, n_head=2),
-        "t5": lambda: t.T5Config(d_model=8, d_kv=4, d_ff=8, num_layers=3, num_heads=2),
-        "bart": lambda: t.BartConfig(d_model=8, encoder_layers=3, decoder_layers=3, **ffn),
-        "deberta-v2": lambda: t.DebertaV2Config(**small, num_hidden_layers=3),
-        "modernbert": lambda: t.ModernBertConfig(**small, num_hidden_layers=3, pad_token_id=0, vocab_size=50),
-    }[kind]()
+
+@pytest.mark.parametrize("kind", ARCHITECTURES)
+def test_blocks_and_heads_of_usual_architectures_are_found(kind):
+    import transformers
+
+    from triune_text_classification.network import head_of
+
+    settings, blocks, head = ARCHITECTURES[kind]
     with torch.device("meta"):
-        model = t.AutoModel.from_config(config)
-    layout = layout_of(model, Ownership(model, "task").owners, ())
-    assert layout.blocks == (6 if kind in ("t5", "bart") else 3)
-    inside = [one for one in layout.parameters if one.depth is not None]
-    assert {one.depth for one in inside} == set(range(layout.blocks))
+        config = getattr(transformers, f"{kind}Config")(**settings)
+        model = transformers.AutoModelForSequenceClassification.from_config(config)
+    layout = layout_of(model, Ownership(model, "task").owners, head_of(model))
+    assert layout.blocks == blocks
+    assert {one.depth for one in layout.parameters if one.depth is not None} == set(range(blocks))
+    found = [one for one in layout.parameters if one.head]
+    assert all(one.depth is None for one in found)
+    assert {next((name for name in head if one.name.startswith(f"{name}.")), one.name) for one in found} == head
+
+
+@pytest.mark.parametrize("kind", ["T5", "Bart"])
+def test_the_shorter_decoder_of_an_encoder_lies_on_top_of_it(kind):
+    import transformers
+
+    with torch.device("meta"):
+        model = transformers.AutoModel.from_config(getattr(transformers, f"{kind}Config")(**ARCHITECTURES[kind][0]))
+    sides = [name.split(".")[0] for name in block_depths(model)]
+    assert sides == ["encoder"] * 3 + ["decoder"] * 2

@@ -2,7 +2,7 @@
 
 import pytest
 
-from triune.select import Depth, Head, Name, Owner
+from triune.select import Depth, Head, Name, Outside, Owner
 from triune.types import ModelLayout, ParameterInfo
 
 LAYOUT = ModelLayout(
@@ -25,6 +25,7 @@ LAYOUT = ModelLayout(
         (Depth(0), ["layer.0.weight", "layer.0.extra"], "Depth(0)"),
         (Depth(-1), ["layer.1.weight"], "Depth(-1)"),
         (Head(), ["head.bias"], "Head()"),
+        (Outside(), ["embed.weight"], "Outside()"),
         (Owner("adapter") & Depth(0), ["layer.0.extra"], "Owner('adapter') & Depth(0)"),
         (Head() | Depth(1), ["layer.1.weight", "head.bias"], "Head() | Depth(1)"),
         (~Head() & ~Name("layer*"), ["embed.weight"], "~Head() & ~Name('layer*')"),

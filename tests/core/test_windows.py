@@ -1,6 +1,7 @@
 """Claims resolve to windows; what cannot be is told before step 0."""
 
 from fractions import Fraction
+from math import prod
 
 import pytest
 from hypothesis import given, settings
@@ -9,20 +10,20 @@ from hypothesis import strategies as st
 from tests.core.test_select import LAYOUT
 from triune.planning import idle_stretch, planned_groups
 from triune.select import Depth, Head, Name, Owner
-from triune.types import ParameterClaim
+from triune.types import Epochs, ParameterClaim
 from triune.windows import Window, resolve
 
-TOTAL = 100
+TOTAL, PER_EPOCH = 100, 20
 
 
 def windows(*claims):
-    found = resolve(LAYOUT, claims, TOTAL)
+    found = resolve(LAYOUT, claims, TOTAL, PER_EPOCH)
     assert not found.problems, found.problems
     return found.of
 
 
 def problems(*claims):
-    return resolve(LAYOUT, claims, TOTAL).problems
+    return resolve(LAYOUT, claims, TOTAL, PER_EPOCH).problems
 
 
 def test_what_nobody_claims_is_frozen():
@@ -34,6 +35,32 @@ def test_a_default_yields_to_any_claim():
     found = windows(everything, ("b", ParameterClaim(Depth(0), False)))
     assert found["layer.0.weight"] == ()
     assert found["layer.1.weight"] == (Window(0, TOTAL, 1.0),)
+
+
+def test_a_default_to_train_yields_to_one_to_freeze_whatever_their_order():
+    one, two = ParameterClaim(Name("*"), True, default=True), ParameterClaim(~Head(), False, default=True)
+    assert windows(("a", one), ("b", two)) == windows(("b", two), ("a", one))
+    assert windows(("a", one), ("b", two))["layer.0.weight"] == ()
+    assert windows(("a", one), ("b", two))["head.bias"] == (Window(0, TOTAL, 1.0),)
+
+
+def test_a_claim_that_only_scales_decides_nothing_else():
+    scale = ("scale", ParameterClaim(Name("*"), None, 0.5))
+    assert windows(scale, ("a", ParameterClaim(Head(), True, 4.0)))["head.bias"] == (Window(0, TOTAL, 2.0),)
+    assert windows(scale, ("a", ParameterClaim(Head(), True)))["layer.0.weight"] == ()
+    assert windows(scale, ("a", ParameterClaim(Head(), False)))["head.bias"] == ()
+    assert windows(scale, ("a", ParameterClaim(Name("*"), True, default=True)))["head.bias"] == (Window(0, TOTAL, 0.5),)
+
+
+def test_a_run_whose_claims_only_scale_is_refused():
+    groups, found = planned_groups(LAYOUT, [("a", ParameterClaim(Head(), None, 2.0))], TOTAL, PER_EPOCH)
+    assert not groups
+    assert found == ["no parameter ever trains: claims only scale the learning rate"]
+
+
+def test_epochs_are_passes_over_the_examples():
+    claim = ParameterClaim(Head(), True, start=Epochs(1), stop=Epochs(Fraction(5, 2)))
+    assert windows(("a", claim))["head.bias"] == (Window(20, 50, 1.0),)
 
 
 def test_scales_multiply_whatever_their_order():
@@ -76,19 +103,19 @@ def test_a_claim_that_says_nothing_is_refused(claim, sentence):
 
 
 def test_a_run_in_which_nothing_trains_for_a_while_is_refused():
-    groups, found = planned_groups(LAYOUT, [("a", ParameterClaim(Head(), True, start=10))], TOTAL)
+    groups, found = planned_groups(LAYOUT, [("a", ParameterClaim(Head(), True, start=10))], TOTAL, PER_EPOCH)
     assert idle_stretch(groups, TOTAL) == 0
     assert any("no parameter trains at step 0" in problem for problem in found)
 
 
 def test_a_run_without_a_learning_method_is_refused():
-    assert "name a learning method" in planned_groups(LAYOUT, [], TOTAL)[1][0]
+    assert "name a learning method" in planned_groups(LAYOUT, [], TOTAL, PER_EPOCH)[1][0]
 
 
 claims = st.builds(
     ParameterClaim,
     st.sampled_from([Head(), Depth(0), Depth(1), Name("*"), Name("layer.*"), Owner("adapter"), ~Head()]),
-    st.booleans(),
+    st.sampled_from([True, False, None]),
     st.sampled_from([0.5, 1.0, 2.0]),
     st.integers(0, 9),
     st.one_of(st.none(), st.integers(1, 10)),
@@ -99,19 +126,20 @@ claims = st.builds(
 @settings(max_examples=300, deadline=None)
 @given(st.lists(claims, max_size=5))
 def test_windows_say_for_every_step_what_the_claims_say(found):
-    """Brute force: at every step, a parameter trains iff a firm claim says so, or, without one, the last default."""
-    resolved = resolve(LAYOUT, [("p", claim) for claim in found], 10)
+    """Brute force: at every step, a parameter trains iff a firm claim says so, or, without one, no default says no."""
+    resolved = resolve(LAYOUT, [("p", claim) for claim in found], 10, 3)
     if resolved.problems:
         return
     for parameter in LAYOUT.parameters:
         for step in range(10):
             stop = {id(claim): 10 if claim.stop is None else claim.stop for claim in found}
             active = [c for c in found if c.where.takes(parameter, LAYOUT) and c.start <= step < stop[id(c)]]
-            ruling = [c for c in active if not c.default] or [c for c in active if c.default][-1:]
+            saying = [c for c in active if c.trainable is not None]
+            ruling = [c for c in saying if not c.default] or saying
+            scaling = [
+                c for c in active if c.trainable is None and not (c.default and any(not a.default for a in active))
+            ]
             window = next((w for w in resolved.of[parameter.name] if w.holds(step)), None)
-            assert (window is not None) == any(c.trainable for c in ruling)
+            assert (window is not None) == (bool(ruling) and all(c.trainable for c in ruling))
             if window:
-                scale = 1.0
-                for claim in ruling:
-                    scale *= claim.lr_scale
-                assert window.lr_scale == scale
+                assert window.lr_scale == prod(claim.lr_scale for claim in (*ruling, *scaling))

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from triune.context import Finished, Run
+from triune.context import FinishedRun, Run
 from triune.data import fingerprint
 from triune.errors import DataError
 from triune.spaces import Categorical
@@ -341,7 +341,7 @@ def test_a_frame_stands_in_for_the_file_of_its_split(load, tmp_path):
 
 
 def test_a_finished_run_needs_no_training_table_and_reads_frames_alone(load, tmp_path):
-    finished = Finished(tmp_path, Categorical(("+", "-")), {"text": "text"}, {})
+    finished = FinishedRun(tmp_path, Categorical(("+", "-")), {"text": "text"}, {})
     assert set(load({"n.csv": "text\nx\n"}, finished, test="n.csv").splits) == {"test"}
     frame = pd.DataFrame({"text": ["x"]})
     assert set(of_frames({"test": frame}, finished, train="gone.csv").splits) == {"test"}
@@ -350,7 +350,7 @@ def test_a_finished_run_needs_no_training_table_and_reads_frames_alone(load, tmp
 def test_another_file_or_frame_is_read_as_the_run_reads_its_own(tmp_path):
     table = Table(Table.Config.model_validate({"train": "gone.csv", "text": "q", "label_separator": ";"}))
     (tmp_path / "n.csv").write_text("q,label\na,x;y\n")
-    run = Run(config=None, folder=tmp_path, finished=Finished(tmp_path, Categorical(("x", "y")), {"text": "q"}, {}))
+    run = Run(config=None, folder=tmp_path, finished=FinishedRun(tmp_path, Categorical(("x", "y")), {"text": "q"}, {}))
     for source in (tmp_path / "n.csv", str(tmp_path / "n.csv"), pd.DataFrame({"q": ["a"], "label": ["x;y"]})):
         data = table.reading(source).load_data(run)
         assert set(data.splits) == {"test"}
@@ -377,3 +377,12 @@ def test_loading_the_class_imports_nothing_heavy():
     heavy = "{'torch', 'pandas', 'numpy', 'sklearn', 'datasets', 'imblearn', 'pyarrow'}"
     script = f"import sys, triune_table, triune_hub, triune_balance; print(sorted({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_another_file_is_read_by_its_own_name_whatever_the_format_of_the_run(tmp_path):
+    (tmp_path / "new.jsonl").write_text('{"text": "a", "label": "x"}\n')
+    (tmp_path / "new.data").write_text("text,label\nb,y\n")
+    plugin = Table(Table.Config.model_validate({"format": "csv"}))
+    run = Run(None, tmp_path, finished=object())
+    for name, text in (("new.jsonl", "a"), ("new.data", "b")):
+        assert plugin.reading(tmp_path / name).load_data(run).splits["test"]["text"].tolist() == [text]

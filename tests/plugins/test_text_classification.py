@@ -180,3 +180,17 @@ def test_a_packaged_model_is_found_by_its_id(monkeypatch):
 
     found = locate("sentence-transformers/all-MiniLM-L6-v2", Path())
     assert found.found == "package" and (found.path / "model.safetensors").is_file()
+
+
+def test_a_head_of_several_labels_begins_at_their_frequencies(tiny_model, tmp_path):
+    labels = [["often"], ["often", "rare"], ["often"], []] * 8
+    starts = {}
+    for setting in (True, False):
+        run = trained(
+            tiny_model, tmp_path / str(setting), frame(labels), task={"prior_bias": setting},
+            max_steps=1, learning_rate=1e-9, validation=0, early_stopping=None,
+        )  # fmt: skip
+        found = triune.predict(run.folder, frame([None] * 32))
+        starts[setting] = [found[f"probability of {label}"].mean() for label in ("often", "rare")]
+    assert starts[True] == pytest.approx([25 / 34, 9 / 34], abs=0.05)
+    assert starts[False] == pytest.approx([0.5, 0.5], abs=0.1)

@@ -13,19 +13,18 @@ if TYPE_CHECKING:
 
 def claims(subject: Subject) -> Iterator[str]:
     """Claims match parameters, contradict nobody, end inside the run, and are the same when asked again."""
-    from fractions import Fraction
+    from triune.windows import step_of
 
-    total = subject.planned.plan.steps.total
+    steps = subject.planned.plan.steps
     found, again = _claims(subject), _claims(subject)
     if list(map(repr, found)) != list(map(repr, again)):
         yield "claim_parameters says something else when asked again: compute claims from the layout and the config"
     for claim in found:
-        stop = claim.stop
-        last = round(stop * total) if isinstance(stop, Fraction) else stop
-        if last is not None and last > total:
+        last = 0 if claim.stop is None else step_of(claim.stop, steps.total, steps.per_epoch)
+        if last > steps.total:
             yield (
-                f"the claim of {claim.where!r} ends at step {last}, and the run has {total}: give shares of the run as "
-                "Fraction(1, 2), or None for its end"
+                f"the claim of {claim.where!r} ends at step {last}, and the run has {steps.total}: give shares of "
+                "the run as Fraction(1, 2), or None for its end"
             )
 
 

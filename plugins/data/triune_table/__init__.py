@@ -71,10 +71,16 @@ class Table:
         self.frames = dict(frames)
 
     def reading(self, source: str | Path | pd.DataFrame) -> Table:
-        """Return a plugin that brings one file or frame as the test table, read as this one reads its own."""
+        """Return a plugin that brings one file or frame as the test table, its columns named as in this one.
+
+        A file whose name tells its format is read by that; any other is read as this plugin's own.
+        """
+        from triune_table.files import told_format
+
         files: dict[str, Path | None] = dict.fromkeys(SPLITS)
         if isinstance(source, str | Path):
-            return Table(self.config.model_copy(update={**files, "test": Path(source)}))
+            form = "auto" if told_format(Path(source)) else self.config.format
+            return Table(self.config.model_copy(update={**files, "test": Path(source), "format": form}))
         one = Table(self.config.model_copy(update=files))
         one.use_frames({"test": source})
         return one

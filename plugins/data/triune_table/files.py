@@ -92,15 +92,23 @@ def _bytes(path: Path, place: str) -> bytes:
         raise DataError(f"{place}: cannot be read: {error.strerror}; check the file and its permissions") from error
 
 
+def told_format(path: Path) -> str | None:
+    """Return the format that the name of a file tells, or None."""
+    return SUFFIXES.get(_suffix(path))
+
+
+def _suffix(path: Path) -> str:
+    return Path(path.name.lower().removesuffix(".gz")).suffix
+
+
 def _format(path: Path, place: str) -> str:
-    name = path.name.lower().removesuffix(".gz")
-    suffix = Path(name).suffix
-    if suffix not in SUFFIXES:
+    told = told_format(path)
+    if told is None:
         raise DataError(
-            f"{place}: {suffix or path.name!r} does not say how the file is written; "
+            f"{place}: {_suffix(path) or path.name!r} does not say how the file is written; "
             f"known: {listed(SUFFIXES)}; rename it, or name data.format"
         )
-    return SUFFIXES[suffix]
+    return told
 
 
 def _unzipped(written: bytes, place: str) -> bytes:

@@ -28,6 +28,11 @@ class TextClassification:
         multi_label: bool | None = Field(
             None, description="Whether several labels may hold at once. null: if label cells are lists."
         )
+        prior_bias: bool = Field(
+            True,
+            description="Where several labels may hold: whether the head starts at how often each does, rather than at "
+            "one half, from which rare labels take hundreds of steps.",
+        )
         dropout: float | None = Field(
             None, ge=0, lt=1, description="Dropout everywhere in the model. null: as it was pretrained."
         )

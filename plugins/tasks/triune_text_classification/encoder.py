@@ -6,10 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from triune.examples import Examples, Ragged
 from triune.models import locate
-from triune.spaces import Categorical, OutputSpace, target_matrix
+from triune.spaces import Binaries, Categorical, OutputSpace, target_matrix
 from triune.types import Bundle, Outputs
-from triune_text_classification.labels import space_of
-from triune_text_classification.network import head_of, length_limit, network_of, save, tokenizer_of
+from triune_text_classification.labels import shares_of, space_of
+from triune_text_classification.network import (
+    head_of,
+    length_limit,
+    network_of,
+    save,
+    start_at,
+    tokenizer_of,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +33,8 @@ def bundle(config: TextClassification.Config, run: Run, data: Data) -> Bundle:
     source = run.finished.model if run.finished else locate(config.model, run.folder).path
     tokenizer = tokenizer_of(source, config.model)
     network = network_of(source, space, config.model, config.dropout)
+    if config.prior_bias and isinstance(space, Binaries) and not run.finished:
+        start_at(network, shares_of(data, space))
     limit = length_limit(run.config.training.max_length, tokenizer, network)
     options = "" if isinstance(space, Categorical) else ", top_k=None"
     return Bundle(

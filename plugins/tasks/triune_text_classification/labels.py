@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from triune.data import label_set
 from triune.errors import DataError, listed
 from triune.spaces import Binaries, Categorical, OutputSpace, labels_in_order
 
@@ -37,6 +38,14 @@ def space_of(data: Data, multi_label: bool | None) -> OutputSpace:
     if multi_label or several:
         return Binaries(_at_least(1, labels, place))
     return Categorical(_at_least(2, labels, place))
+
+
+def shares_of(data: Data, space: OutputSpace) -> list[float]:
+    """Return the share of labelled training examples that have each label, one example and one without added."""
+    cells = data.labels("train")
+    sets = [label_set(cell) for cell in (() if cells is None else cells)]
+    found = [set(map(str, labels)) for labels in sets if labels is not None]
+    return [(1 + sum(str(label) in one for one in found)) / (2 + len(found)) for label in space.labels]
 
 
 def _at_least(least: int, labels: tuple[LabelValue, ...], place: str) -> tuple[LabelValue, ...]:

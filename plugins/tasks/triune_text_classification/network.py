@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from triune.errors import EnvironmentProblem
 from triune.spaces import Categorical, OutputSpace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from torch import nn
@@ -75,9 +76,36 @@ def _head(space: OutputSpace) -> dict[str, object]:
 
 
 def head_of(network: nn.Module) -> tuple[str, ...]:
-    """Return globs of the parameters that lie outside the pretrained encoder."""
+    """Return globs of the parameters that lie outside the pretrained encoder, or are its pooler.
+
+    A pooler sits between the last block and the classifier, and many checkpoints come without its weights.
+    """
     encoder = getattr(network, "base_model_prefix", "")
-    return tuple(f"{name}.*" for name, _ in network.named_children() if name != encoder)
+    outside = [f"{name}.*" for name, _ in network.named_children() if name != encoder]
+    pooled = any(name.startswith(f"{encoder}.pooler.") for name, _ in network.named_parameters())
+    return (*outside, *([f"{encoder}.pooler.*"] if pooled else []))
+
+
+def start_at(network: nn.Module, shares: Sequence[float]) -> None:
+    """Set the bias of the head's last layer so that every label begins at its share, in (0, 1).
+
+    From one half, the first hundreds of steps only teach a head that most labels are rare, and the encoder
+    meanwhile learns to say nothing (Lin et al. 2017, §4.1). A head without a bias stays as it is.
+    """
+    import torch
+    from torch import nn
+
+    last = [
+        module
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Linear)
+        and module.out_features == len(shares)
+        and module.bias is not None
+        and any(fnmatchcase(f"{name}.bias", glob) for glob in head_of(network))
+    ]
+    if last:
+        with torch.no_grad():
+            last[-1].bias.copy_(torch.tensor(shares).logit())
 
 
 def length_limit(asked: int | None, tokenizer: Any, network: Any) -> int:  # noqa: ANN401

@@ -1,0 +1,64 @@
+"""How far weights are from where they started, as the value of a loss term."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from triune import TermValues
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from torch import Tensor, nn
+
+    from triune import Batch, Outputs, Step
+
+
+def start_of(model: nn.Module) -> dict[str, Tensor]:
+    """Return a copy of every parameter by name."""
+    return {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+
+
+def distance(model: nn.Module, start: Mapping[str, Tensor]) -> Tensor:
+    """Return ½‖w − w₀‖², (), over the parameters with a start that may move; frozen ones are where they were."""
+    moving = _moving(model, start)
+    # the model may have been brought to its device after its start was copied
+    return _half([parameter - start[name].to(parameter.device) for name, parameter in moving.items()])
+
+
+def size(model: nn.Module, names: Collection[str]) -> Tensor:
+    """Return ½‖w‖², (), over the named parameters that may move."""
+    return _half(list(_moving(model, names).values()))
+
+
+def on_every_example(value: Callable[[], Tensor]) -> Callable[[Step, Batch, Outputs], TermValues]:
+    """Return a term that gives each example the same value.
+
+    The sum over a batch divided by its examples is the value, and so it is over the parts of a batch.
+    """
+
+    def compute(step: Step, batch: Batch, outputs: Outputs) -> TermValues:
+        import torch
+
+        examples = len(batch.rows)
+        return TermValues(value().expand(examples), torch.ones(examples, device=batch.rows.device))
+
+    return compute
+
+
+def examples_of(batch: Batch) -> Tensor:
+    """Return the sum of the mask of `on_every_example`, ()."""
+    import torch
+
+    return torch.tensor(float(len(batch.rows)), device=batch.rows.device)
+
+
+def _moving(model: nn.Module, names: Collection[str]) -> dict[str, nn.Parameter]:
+    return {name: one for name, one in model.named_parameters() if name in names and one.requires_grad}
+
+
+def _half(differences: list[Tensor]) -> Tensor:
+    import torch
+
+    squares = [one.square().sum() for one in differences]
+    return torch.stack(squares).sum() / 2 if squares else torch.zeros(())

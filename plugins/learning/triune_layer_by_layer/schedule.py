@@ -1,0 +1,97 @@
+"""Which parts thaw in which phase, and when phases begin."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from functools import reduce
+from itertools import accumulate, pairwise
+from operator import or_
+from typing import TYPE_CHECKING
+
+from triune import ParameterClaim
+from triune.errors import PlanError
+from triune.select import Depth, Head, Outside, Selector
+from triune.types import Epochs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from triune import ModelLayout
+    from triune.types import When
+    from triune_layer_by_layer import LayerByLayer
+
+
+def claims_of(config: LayerByLayer.Config, layout: ModelLayout) -> Iterator[ParameterClaim]:
+    """Yield each part's claims, from the head down.
+
+    Raises:
+        PlanError: the schedule does not fit the model.
+    """
+    parts = parts_of(config, layout)
+    rests = config.thaw == "one-at-a-time"
+    begins = starts_of(config, len(parts) + rests)
+    for phase, part in enumerate(parts):
+        scale = max(config.lr_divisor**-phase, config.lowest_lr_scale)
+        if not rests:
+            yield ParameterClaim(part, trainable=True, lr_scale=scale, start=begins[phase])
+            continue
+        yield ParameterClaim(part, trainable=True, lr_scale=scale, start=begins[phase], stop=begins[phase + 1])
+        yield ParameterClaim(part, trainable=True, lr_scale=scale, start=begins[-1])
+
+
+def parts_of(config: LayerByLayer.Config, layout: ModelLayout) -> list[Selector]:
+    """Return what thaws in each phase: the head, blocks from the top down, and what lies outside of both.
+
+    Raises:
+        PlanError: the model has no blocks, or fewer than thaw together.
+    """
+    if not layout.blocks:
+        raise PlanError(
+            [
+                "layer-by-layer: no blocks are found in this model (it has none, or they share one set of weights, as "
+                "ALBERT's do): use head-only or end-to-end"
+            ]
+        )
+    if config.blocks_per_phase > layout.blocks:
+        raise PlanError(
+            [
+                f"layer-by-layer: blocks_per_phase: found {config.blocks_per_phase}, wanted at most {layout.blocks}, "
+                "which is how many blocks the model has"
+            ]
+        )
+    head: list[Selector] = [Head()] if layout.where(Head()) else []
+    outside: list[Selector] = [Outside()] if config.embeddings and layout.where(Outside()) else []
+    places = range(1, layout.blocks + 1)  # from the top
+    edges = [*range(0, layout.blocks, config.blocks_per_phase), layout.blocks]
+    return [*head, *(_blocks(list(places[one:two])) for one, two in pairwise(edges)), *outside]
+
+
+def _blocks(places: list[int]) -> Selector:
+    return reduce(or_, [Depth(-place) for place in places])
+
+
+def starts_of(config: LayerByLayer.Config, phases: int) -> list[When]:
+    """Return when each phase begins; the last one lasts to the end of the run.
+
+    Raises:
+        PlanError: there are more or fewer fractions than phases, or they are not the whole run.
+    """
+    if config.phase_steps is not None:
+        return [phase * config.phase_steps for phase in range(phases)]
+    if config.phase_epochs is not None:
+        return [Epochs(phase * _exact(config.phase_epochs)) for phase in range(phases)]
+    if config.phase_fractions is None:
+        return [Fraction(phase, phases) for phase in range(phases)]
+    shares = [_exact(share) for share in config.phase_fractions]
+    if len(shares) != phases:
+        raise PlanError(
+            [f"layer-by-layer: phase_fractions: found {len(shares)}, wanted {phases}, one a phase of this model"]
+        )
+    if sum(shares) != 1:
+        raise PlanError([f"layer-by-layer: phase_fractions: they sum up to {float(sum(shares)):g}, wanted 1"])
+    return [Fraction(0), *accumulate(shares[:-1])]
+
+
+def _exact(value: float) -> Fraction:
+    """Return a number as it was written: three times 0.1 is 0.3, and tenths sum up to one."""
+    return Fraction(repr(value))
