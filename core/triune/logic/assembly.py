@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from operator import itemgetter
+from typing import TYPE_CHECKING, TypeVar
 
-from triune.logic.circuits import TRUE, Sketch
+from triune.logic.circuits import TRUE, Sketch, edges_below
 from triune.logic.compiler import compiled, components
 from triune.logic.costs import Cost, affordable, of_circuit
 from triune.logic.counts import by_count, counted, counting
+from triune.logic.exclusions import merged
 from triune.logic.normal import Statements, stated
 from triune.logic.ordering import Interactions, places
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from triune.logic.formulas import Formula
     from triune.logic.ordering import Order
     from triune.logic.variables import Variables
+
+One = TypeVar("One")
 
 CERTAIN = 1e15
 """More branches than these need no counting."""
@@ -67,23 +71,23 @@ def assembled(
     order = _ordered(before, budget)
     rank = _ranks(order, len(variables.sizes))
     problem = _problem(variables, everything, rank)
-    sketch = Sketch(_permuted(variables.starts[:-1], rank), problem.statements.sizes, budget)
+    sketch = Sketch(_permuted(variables.leaves(), rank), budget)
     root = sketch.conjunction([_node(problem, group, sketch) for group in problem.groups])
     forms = dict.fromkeys("circuit" if problem.count(group) is None else "count tree" for group in problem.groups)
-    return sketch, root, Cost(" + ".join(forms) or "circuit", sketch.edges, order.width)
+    return sketch, root, Cost(" + ".join(forms) or "circuit", edges_below(sketch, root), order.width)
 
 
 def _problem(variables: Variables, everything: Sequence[Formula], rank: Sequence[int]) -> Problem:
     """Return what formulas say where variable v is called `rank[v]`; the last formulas have no coin."""
     statements = Statements(_permuted(variables.sizes, rank))
     labels = {label: (rank[variable], value) for label, (variable, value) in variables.places().items()}
+    numbers = [stated(formula, statements, labels) for formula in everything]
     parts = []
-    for place, formula in enumerate(everything):
-        number = stated(formula, statements, labels)
-        if place < variables.extra:
-            parts.append(Part(number, rank[len(variables.groups) + place]))
-        else:
-            parts.extend(Part(one, None) for one in statements.conjuncts(number))
+    for place, number in enumerate(numbers[: variables.extra]):
+        conjuncts = merged(statements, statements.conjuncts(number))
+        parts.append(Part(statements.at_least(len(conjuncts), conjuncts), rank[len(variables.groups) + place]))
+    always = [one for number in numbers[variables.extra :] for one in statements.conjuncts(number)]
+    parts.extend(Part(one, None) for one in merged(statements, always))
     mentions = [statements.mentions[part.number] for part in parts]
     groups = components(range(len(parts)), mentions)
     return Problem(statements, tuple(tuple(parts[place] for place in sorted(group)) for group in groups))
@@ -127,11 +131,8 @@ def _ranks(order: Order, many: int) -> list[int]:
     return rank
 
 
-def _permuted(values: Sequence[int], rank: Sequence[int]) -> list[int]:
-    moved = [0] * len(rank)
-    for value, place in zip(values, rank, strict=True):
-        moved[place] = value
-    return moved
+def _permuted(values: Sequence[One], rank: Sequence[int]) -> list[One]:
+    return [value for _, value in sorted(zip(rank, values, strict=True), key=itemgetter(0))]
 
 
 def _node(problem: Problem, group: Sequence[Part], sketch: Sketch) -> int:

@@ -67,7 +67,8 @@ def explored(
         moves.append(tuple(row))
         if len(states) * tags > MOST:
             raise RuleCostError(
-                f"the rules need an automaton of more than {MOST:,} moves ({len(states)} states, {tags} tags): {WAY_OUT}"
+                f"the rules need an automaton of more than {MOST:,} moves "
+                f"({len(states)} states, {tags} tags): {WAY_OUT}"
             )
     return smallest(Automaton(tuple(moves), tuple(says(state) for state in states)))
 
@@ -94,7 +95,9 @@ def smallest(automaton: Automaton[Said]) -> Automaton[Said]:
     """Return the equivalent automaton with the fewest states (Moore 1956): states that say and move alike are one."""
     classes = _numbered(automaton.says)
     while True:
-        finer = _numbered([(own, *(classes[to] for to in row)) for own, row in zip(classes, automaton.moves, strict=True)])
+        finer = _numbered(
+            [(own, *(classes[to] for to in row)) for own, row in zip(classes, automaton.moves, strict=True)]
+        )
         if max(finer) == max(classes):
             break
         classes = finer

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from triune.logic.automata import beside
 from triune.logic.costs import Cost, affordable
-from triune.logic.sequences import recognised
+from triune.logic.recognition import recognised
+from triune.logic.variables import NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from triune.logic.messages import Moves
     from triune.logic.variables import Space
 
-NEVER = -1e30
 TYPICAL = 32
 """Tokens of a sequence for which the budget of edges is meant."""
 
@@ -84,9 +84,7 @@ class Chain:
         tags = drawn_paths(self._on(scores.device), *self._read(scores, penalties, mask), n, noise)
         return _one_hot(tags.view(len(tags), n, -1).permute(1, 2, 0), scores, mask)
 
-    def _read(
-        self, scores: Tensor, penalties: Tensor, mask: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
+    def _read(self, scores: Tensor, penalties: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return log-probabilities (tokens, tags, batch), final weights (states, batch), mask (tokens, batch)."""
         import torch
 
@@ -122,7 +120,9 @@ def chain(formulas: Sequence[Formula], always: Sequence[Formula], space: Space, 
     for row in leading:
         for of in filter(None, row):
             sets.setdefault(of, len(sets))
-    affordable(_cost(len(alive), sum(map(len, sets))), budget, f"{len(each)} formulas over sequences of {len(tags)} tags")
+    affordable(
+        _cost(len(alive), sum(map(len, sets))), budget, f"{len(each)} formulas over sequences of {len(tags)} tags"
+    )
     between = tuple(tuple(sets.get(of, len(sets)) for of in row) for row in leading)
     return Chain(tuple(together.says[one] for one in alive), tuple(sets), between, len(formulas))
 

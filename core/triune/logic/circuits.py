@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from triune.logic.costs import Budget, exhausted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 FALSE, TRUE = 0, 1
 Pair = tuple[int, int]
@@ -25,8 +25,7 @@ Body = TypeVar("Body")
 class Sketch:
     """A circuit as it grows, within a budget. Nodes are numbers; equal nodes are one."""
 
-    starts: Sequence[int]  # first leaf of each variable
-    sizes: Sequence[int]  # values of each variable
+    leaves_of: Sequence[tuple[int, ...]]  # the leaf of each value of each variable
     budget: Budget = field(default_factory=Budget)
     edges: int = 0
     leaves: dict[int, int] = field(default_factory=dict)  # node → leaf
@@ -40,8 +39,10 @@ class Sketch:
         key = ("values", variable, values)
         if key not in self.known:
             alone = [place for place in range(values.bit_length()) if values >> place & 1]
-            leaves = [self._leaf(self.starts[variable] + place) for place in alone]
-            whole = TRUE if len(alone) == self.sizes[variable] else self.choice([(leaf, TRUE) for leaf in leaves])
+            leaves = [self._leaf(self.leaves_of[variable][place]) for place in alone]
+            whole = (
+                TRUE if len(alone) == len(self.leaves_of[variable]) else self.choice([(leaf, TRUE) for leaf in leaves])
+            )
             self.known[key] = whole
         return self.known[key]
 
@@ -52,12 +53,14 @@ class Sketch:
         parts = tuple(sorted(one for one in of if one != TRUE))
         if len(parts) < 2:
             return parts[0] if parts else TRUE
+        if len(parts) == 2:
+            return self.choice([(parts[0], parts[1])])
         return self._node(("all", parts), self.conjunctions, parts, len(parts))
 
     def choice(self, pairs: Sequence[Pair]) -> int:
         """Return the node that both nodes of one of some pairs hold; the pairs exclude each other."""
         left = tuple(sorted(pair for pair in pairs if FALSE not in pair))
-        if len(left) < 2:
+        if len(left) < 2 and (not left or TRUE in left[0]):
             return self.conjunction(left[0]) if left else FALSE
         return self._node(("one", left), self.choices, left, len(left))
 
@@ -78,3 +81,26 @@ class Sketch:
             self.known[key] = number = len(self.leaves) + len(self.conjunctions) + len(self.choices) + 2
             kind[number] = body
         return self.known[key]
+
+
+def depths(sketch: Sketch, root: int) -> dict[int, int]:
+    """Return node → level, for the nodes below a root that are computed; parts are numbered before wholes."""
+    needed, stack = set(), [root]
+    while stack:
+        node = stack.pop()
+        if node not in needed and (node in sketch.choices or node in sketch.conjunctions):
+            needed.add(node)
+            stack.extend(_parts(sketch, node))
+    depth: dict[int, int] = {}
+    for node in sorted(needed):
+        depth[node] = 1 + max(depth.get(part, 0) for part in _parts(sketch, node))
+    return depth
+
+
+def _parts(sketch: Sketch, node: int) -> Iterable[int]:
+    return sketch.conjunctions.get(node) or [part for pair in sketch.choices[node] for part in pair]
+
+
+def edges_below(sketch: Sketch, root: int) -> int:
+    """Return how many edges the nodes below a root have."""
+    return sum(len(sketch.conjunctions.get(node) or sketch.choices[node]) for node in depths(sketch, root))

@@ -66,7 +66,11 @@ class _Compiler:
         mentioned = 0
         for one in rest:
             mentioned |= self.statements.mentions[one]
-        parts = [self.sketch.values(variable, values) for variable, values in literals.items() if not mentioned >> variable & 1]
+        parts = [
+            self.sketch.values(variable, values)
+            for variable, values in literals.items()
+            if not mentioned >> variable & 1
+        ]
         open_domains = {variable: values for variable, values in literals.items() if mentioned >> variable & 1}
         for component in components(rest, self.statements.mentions):
             node = yield from self.branched(component, open_domains)
@@ -118,17 +122,18 @@ def propagated(statements: Statements, problem: Problem) -> tuple[dict[int, int]
             elif one != HELD:
                 rest.add(one)
         fresh = []
-        for variable, values in news.items():
-            if values == 0:
-                return None, rest
-            if known.get(variable) == values:
-                continue
-            known[variable] = values
-            for one in [one for one in rest if statements.mentions[one] >> variable & 1]:
-                read = statements.restricted(one, variable, values)
-                if read != one:
-                    rest.discard(one)
-                    fresh.extend(statements.conjuncts(read))
+        news = {variable: values for variable, values in news.items() if known.get(variable) != values}
+        known |= news
+        if 0 in news.values():
+            return None, rest
+        touched = sum(1 << variable for variable in news)
+        for one in [one for one in rest if statements.mentions[one] & touched]:
+            read = one
+            for variable in places(statements.mentions[one] & touched):
+                read = statements.restricted(read, variable, news[variable])
+            if read != one:
+                rest.discard(one)
+                fresh.extend(statements.conjuncts(read))
     return known, rest
 
 

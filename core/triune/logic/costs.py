@@ -52,9 +52,13 @@ class Cost:
     edges: float
     width: float = 0.0
 
+    @property
+    def named(self) -> str:
+        """The form, with its width where it has one."""
+        return f"{self.form}, width {self.width:.0f}" if self.width else self.form
+
     def __str__(self) -> str:
-        width = f", width {self.width:.0f}" if self.width else ""
-        return f"{self.form} of about {rounded(self.edges)} edges{width}"
+        return f"{rounded(self.edges)} edges ({self.named})"
 
 
 def of_circuit(order: Order) -> Cost:
@@ -70,7 +74,8 @@ def affordable(cost: Cost, budget: Budget, subject: str) -> Cost:
     """
     if cost.edges > budget.edges:
         raise RuleCostError(
-            f"{subject}: exact inference would take at least a {cost}, and the budget is {budget.edges:,} edges; {WAY_OUT}"
+            f"{subject}: exact inference would take at least about {rounded(cost.edges)} edges ({cost.named}), "
+            f"and the budget is {budget.edges:,}; {WAY_OUT}"
         )
     return cost
 

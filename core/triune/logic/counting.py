@@ -6,7 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from triune.logic.formulas import And, AtLeast, Formula, FormulaError, Implies, Label, Not, enumerated, formulas, written
+from triune.logic.formulas import (
+    And,
+    AtLeast,
+    Formula,
+    FormulaError,
+    Implies,
+    Label,
+    Not,
+    enumerated,
+    formulas,
+    written,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

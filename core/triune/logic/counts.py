@@ -124,7 +124,7 @@ def _tree_edges(events: int, states: int) -> int:
     widths, edges = [min(2, states)] * events, 0
     while len(widths) > 1:
         pairs = list(zip(widths[::2], widths[1::2], strict=False))
-        edges += sum(left * right for left, right in pairs)
+        edges += sum(left * right + 1 for left, right in pairs)
         widths = [min(left + right - 1, states) for left, right in pairs] + widths[len(widths) & ~1 :]
     return edges
 
@@ -135,5 +135,3 @@ def by_count(nodes: Sequence[int], allowed: Iterable[Allowed]) -> dict[Allowed, 
     for node, holds in zip(nodes, zip(*allowed, strict=True), strict=False):
         cases.setdefault(holds, []).append(node)
     return cases
-
-

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from triune.logic.chains import chain
+from triune.logic.costs import RuleCostError
 from triune.logic.networks import network
+from triune.logic.patterns import SILENT, SOFT, ByPattern
 from triune.logic.truth_table import truth_table
 
 if TYPE_CHECKING:
@@ -24,8 +27,23 @@ MAKERS: Mapping[str, Maker] = {"categorical": truth_table, "tags": chain}
 def engine_of(formulas: Sequence[Formula], always: Sequence[Formula], space: Space, budget: Budget) -> Engine:
     """Return the cheapest exact form of formulas, and of others that always hold, over an output space.
 
+    Formulas that are too much all together get one form for each set of them that fires together.
+
     Raises:
         FormulaError: a formula names an unknown label, or does not speak of such outputs.
         RuleCostError: exact inference would exceed the budget.
     """
+    make = partial(_made, space=space, budget=budget)
+    try:
+        return make(formulas, always)
+    except RuleCostError:
+        if len(formulas) < 2:
+            raise
+    engine = ByPattern(tuple(formulas), tuple(always), make)
+    for place in range(len(formulas)):  # what is too much alone is too much in every pattern
+        engine.of(tuple(SOFT if place == one else SILENT for one in range(len(formulas))))
+    return engine
+
+
+def _made(formulas: Sequence[Formula], always: Sequence[Formula], space: Space, budget: Budget) -> Engine:
     return MAKERS.get(space.kind, network)(formulas, always, space, budget)

@@ -20,17 +20,19 @@ from typing import TYPE_CHECKING, Protocol
 
 from triune.errors import TriuneError, listed
 from triune.logic.costs import Budget
-from triune.logic.formulas import Formula, Not
+from triune.logic.formulas import Formula, FormulaError, Not
+from triune.logic.patterns import ByPattern
+from triune.logic.variables import NEVER
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from torch import Generator, Tensor
 
     from triune.logic.costs import Cost
     from triune.logic.variables import Space
+    from triune.types import Rule
 
-NEVER = -1e30
 CERTAIN_ODDS = 6.0
 """The weight of a rule of confidence 1 that is not hard: Hu et al. take C = 6, odds of 400 to 1."""
 
@@ -104,6 +106,19 @@ class RuleSet:
 
     rules: tuple[Weighted, ...]
 
+    @classmethod
+    def of(cls, rules: Iterable[Rule], always: Collection[str] = ()) -> RuleSet:
+        """Return the rules of a run, weighted by the log-odds of their confidence.
+
+        Args:
+            rules: the rules, in the order of `fires`.
+            always: the names of those that fire on every example, now and at prediction.
+
+        Raises:
+            FormulaError: a rule is a `SoftFormula`, whose truth nothing but a loss can read.
+        """
+        return cls(tuple(_weighted(rule, rule.name in always) for rule in rules))
+
     def compiled(self, space: Space, budget: Budget = Budget()) -> Compiled:  # noqa: B008 - frozen
         """Return the rules in their cheapest exact form over an output space.
 
@@ -151,6 +166,18 @@ class Compiled:
     def cost(self) -> Cost:
         """What one example costs."""
         return self.engine.cost
+
+    def prepare(self, fires: Tensor, strength: float = 1.0) -> None:
+        """Compile now what batches of these examples will need, for `fires` (rules, examples) of a whole table.
+
+        Raises:
+            RuleCostError: some example's rules exceed the budget.
+        """
+        import torch
+
+        if isinstance(self.engine, ByPattern):
+            penalties = self.penalties(torch.zeros(fires.shape[1], 1), fires, strength)
+            self.engine.prepare(penalties)
 
     def log_z(
         self, scores: Tensor, fires: Tensor | None = None, strength: float = 1.0, mask: Tensor | None = None
@@ -220,6 +247,12 @@ class Compiled:
         return fires[list(self.places)].bool() | fires.new_tensor(always).bool()[:, None]
 
 
+def _weighted(rule: Rule, always: bool) -> Weighted:
+    if not isinstance(rule.then, Formula):
+        raise FormulaError(f"rule {rule.name!r} says a SoftFormula: exact inference needs a formula over labels")
+    return Weighted(rule.name, rule.then, log_odds(rule.confidence), rule.hard, always)
+
+
 def _nats(rule: Weighted, strength: float) -> float:
     if rule.hard:
         return -NEVER
@@ -246,5 +279,3 @@ def _contradiction(always: Sequence[Weighted], space: Space, budget: Budget) -> 
         f"rules {listed(repr(rule.name) for rule in core)} contradict each other and are hard: {said}; "
         f"make one of them soft or leave it out"
     )
-
-

@@ -1,8 +1,8 @@
 """Circuits on tensors: every example of a batch at once, level by level, up for values and down for answers.
 
 Values are logarithms; false is -1e30, not minus infinity, so that differences stay numbers. Nodes of a level
-with about as many parts are computed together: parts are padded to the next of 1, 2, 3, 4, 6, 8, 12, 16, …,
-never to the longest.
+with about as many parts are computed together, the shorter padded; a level of many nodes is parted, so that
+padding stays below half, or below what one more step would cost.
 """
 
 from __future__ import annotations
@@ -15,17 +15,19 @@ from torch import Tensor  # noqa: TID253
 from torch.autograd import Function  # noqa: TID253
 from torch.autograd.function import once_differentiable  # noqa: TID253
 
-from triune.logic.circuits import FALSE, TRUE
+from triune.logic.circuits import FALSE, TRUE, depths
+from triune.logic.variables import NEVER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from triune.logic.circuits import Sketch
+    from triune.logic.leaves import Leaves
+
+FEW = 128
+"""Padding that costs less than a step of its own."""
 
 One = TypeVar("One")
-
-NEVER = -1e30
-"""The logarithm of the probability of what cannot be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +38,25 @@ class Conjunctions:
     last: int
     parts: Tensor
 
-    def up(self, values: Tensor) -> None:
+    def up(self, values: Tensor) -> Tensor | None:
         """Compute the nodes from their parts."""
-        found = values.index_select(0, self.parts)
-        torch.sum(found.view(-1, self.last - self.first, values.shape[1]), 0, out=values[self.first : self.last])
-        values[self.first : self.last].clamp_(min=NEVER)
+        found, own = values.index_select(0, self.parts), values[self.first : self.last]
+        torch.sum(found.view(-1, self.last - self.first, values.shape[1]), 0, out=own).clamp_(min=NEVER)
+        return None
 
-    def down(self, values: Tensor, flow: Tensor) -> None:
+    def up_best(self, values: Tensor) -> None:
+        """Compute the nodes from their parts."""
+        self.up(values)
+
+    def down(self, flow: Tensor, shares: Tensor | None) -> None:
         """Hand the flow of the nodes on to their parts."""
         own = flow[self.first : self.last]
-        flow.index_add_(0, self.parts, own.repeat(len(self.parts) // len(own), 1))
+        many = own.expand(len(self.parts) // len(own), *own.shape).reshape(-1, flow.shape[1])
+        flow.index_add_(0, self.parts, many)
 
     def pick(self, values: Tensor, chosen: Tensor, noise: Callable[[Tensor], Tensor]) -> None:
         """Choose all parts of the nodes that are chosen."""
-        self.down(values, chosen)
+        self.down(chosen, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,40 +68,38 @@ class Choices:
     left: Tensor
     right: Tensor
 
-    def up(self, values: Tensor) -> None:
-        """Compute the nodes as log-sum-exp of their pairs."""
-        pairs = self._pairs(values)
-        own = values[self.first : self.last]
+    def up(self, values: Tensor) -> Tensor | None:
+        """Compute the nodes as log-sum-exp of their pairs; return (pairs, nodes, batch) the share of each pair."""
+        pairs, own = self._pairs(values), values[self.first : self.last]
         if len(pairs) == 1:
-            own.copy_(pairs[0])
-            return
+            torch.clamp(pairs[0], min=NEVER, out=own)
+            return None
         top = pairs.amax(0)
         torch.sum(pairs.sub_(top).exp_(), 0, out=own)
-        own.log_().add_(top)
+        # shares are kept, not found again as exp(pair - node): far from zero logarithms are rounded coarsely
+        pairs.div_(own)
+        own.log_().add_(top).clamp_(min=NEVER)
+        return pairs
 
     def up_best(self, values: Tensor) -> None:
         """Compute the nodes as the best of their pairs."""
-        values[self.first : self.last] = self._pairs(values).amax(0)
+        torch.clamp(self._pairs(values).amax(0), min=NEVER, out=values[self.first : self.last])
 
-    def down(self, values: Tensor, flow: Tensor) -> None:
+    def down(self, flow: Tensor, shares: Tensor | None) -> None:
         """Hand the flow of the nodes on, by the share of each pair."""
-        shares = self._pairs(values).sub_(values[self.first : self.last]).exp_()
-        # far from zero a node's logarithm is rounded coarsely: shares are made to sum to one again
-        shares.mul_(flow[self.first : self.last] / shares.sum(0))
-        shares = shares.view(-1, values.shape[1])
-        flow.index_add_(0, self.left, shares)
-        flow.index_add_(0, self.right, shares)
+        own = flow[self.first : self.last]
+        parts = own.clone() if shares is None else (shares * own).view(-1, flow.shape[1])
+        flow.index_add_(0, self.left, parts)
+        flow.index_add_(0, self.right, parts)
 
     def pick(self, values: Tensor, chosen: Tensor, noise: Callable[[Tensor], Tensor]) -> None:
         """Choose one pair of each node that is chosen: the best once `noise` is added."""
         pairs = noise(self._pairs(values))
         best = torch.zeros_like(pairs).scatter_(0, pairs.argmax(0, keepdim=True), 1.0)
-        best = best.mul_(chosen[self.first : self.last]).view(-1, values.shape[1])
-        chosen.index_add_(0, self.left, best)
-        chosen.index_add_(0, self.right, best)
+        self.down(chosen, best)
 
     def _pairs(self, values: Tensor) -> Tensor:
-        pairs = values.index_select(0, self.left).add_(values.index_select(0, self.right)).clamp_(min=NEVER)
+        pairs = values.index_select(0, self.left).add_(values.index_select(0, self.right))
         return pairs.view(-1, self.last - self.first, values.shape[1])
 
 
@@ -106,28 +111,28 @@ class Circuit:
     rows: int
     root: int
     steps: tuple[Conjunctions | Choices, ...]
-    edges: int
 
-    def values(self, weights: Tensor) -> Tensor:
-        """Return (rows, batch) the logarithm of every node, for leaf weights (leaves, batch)."""
-        values = self._start(weights)
-        for step in self.steps:
-            step.up(values)
-        return values
+    def values(self, weights: Tensor, coins: Tensor) -> tuple[Tensor, list[Tensor | None]]:
+        """Return (rows, batch) the logarithm of every node, and the shares of its steps.
 
-    def best_values(self, weights: Tensor) -> Tensor:
+        `weights` are those of the leaves (leaves, batch), but for those of the `coins`, which come apart.
+        """
+        values = self._start(weights, coins)
+        return values, [step.up(values) for step in self.steps]
+
+    def best_values(self, weights: Tensor, coins: Tensor) -> Tensor:
         """Return (rows, batch) the logarithm of every node's best case."""
-        values = self._start(weights)
+        values = self._start(weights, coins)
         for step in self.steps:
-            step.up_best(values) if isinstance(step, Choices) else step.up(values)
+            step.up_best(values)
         return values
 
-    def flow(self, values: Tensor, flow: Tensor) -> Tensor:
+    def flow(self, flow: Tensor, shares: list[Tensor | None]) -> Tensor:
         """Return (leaves, batch) how much of a flow (batch,) into the root arrives at each leaf."""
-        down = torch.zeros_like(values)
+        down = flow.new_zeros((self.rows, len(flow)))
         down[self.root] = flow
-        for step in reversed(self.steps):
-            step.down(values, down)
+        for step, share in zip(reversed(self.steps), reversed(shares), strict=True):
+            step.down(down, share)
         return down[: self.leaves]
 
     def picked(self, values: Tensor, noise: Callable[[Tensor], Tensor]) -> Tensor:
@@ -138,9 +143,10 @@ class Circuit:
             step.pick(values, chosen, noise)
         return chosen[: self.leaves] > 0
 
-    def _start(self, weights: Tensor) -> Tensor:
+    def _start(self, weights: Tensor, coins: Tensor) -> Tensor:
         values = weights.new_empty((self.rows, weights.shape[1]))
-        values[: self.leaves] = weights
+        values[: len(weights)] = weights
+        values[len(weights) : self.leaves] = coins
         values[self.leaves + FALSE] = NEVER
         values[self.leaves + TRUE] = 0.0
         return values
@@ -150,26 +156,27 @@ class LogValue(Function):
     """The logarithm of a circuit's value; its gradient is one pass down, the marginals of the leaves."""
 
     @staticmethod
-    def forward(ctx: Any, weights: Tensor, circuit: Circuit) -> Tensor:
-        """Return (batch,) the root's value, for leaf weights (leaves, batch)."""
-        values = circuit.values(weights)
-        ctx.circuit = circuit
-        ctx.save_for_backward(values)
+    def forward(ctx: Any, scores: Tensor, coins: Tensor, circuit: Circuit, leaves: Leaves) -> Tensor:  # noqa: ANN401
+        """Return (batch,) the root's value, for scores (batch, columns) and coin weights (coins, batch)."""
+        weights = leaves.log_weights(scores)
+        values, shares = circuit.values(weights, coins)
+        ctx.circuit, ctx.leaves = circuit, leaves
+        ctx.save_for_backward(weights, values[circuit.root] > NEVER / 2, *shares)
         return values[circuit.root].clone()
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        """Return (leaves, batch) the gradient; none where the circuit is false."""
-        (values,) = ctx.saved_tensors
-        possible = values[ctx.circuit.root] > NEVER / 2
-        return ctx.circuit.flow(values, gradient * possible), None
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:  # noqa: ANN401
+        """Return the gradients of scores and coins; none where the circuit is false."""
+        weights, possible, *shares = ctx.saved_tensors
+        flow = ctx.circuit.flow(gradient * possible, shares)
+        return ctx.leaves.score_gradient(weights, flow[: len(weights)]), flow[len(weights) :], None, None
 
 
 def levelled(sketch: Sketch, root: int, device: torch.device) -> Circuit:
     """Return the part of a sketch below a root as a circuit on a device."""
-    leaves = sum(sketch.sizes)
-    depth = _depths(sketch, root)
+    leaves = sum(map(len, sketch.leaves_of))
+    depth = depths(sketch, root)
     rows = {FALSE: leaves + FALSE, TRUE: leaves + TRUE} | dict(sketch.leaves)
     steps: list[Conjunctions | Choices] = []
     first = leaves + 2
@@ -180,42 +187,29 @@ def levelled(sketch: Sketch, root: int, device: torch.device) -> Circuit:
         last = first + len(nodes)
         steps.append(_step(sketch, rows, nodes, parts, first, last, device))
         first = last
-    edges = sum(len(sketch.choices.get(node, ())) + len(sketch.conjunctions.get(node, ())) for node in depth)
-    return Circuit(leaves, first, rows[root], tuple(steps), edges)
-
-
-def _depths(sketch: Sketch, root: int) -> dict[int, int]:
-    """Return node → level, for the nodes below a root that are computed; parts are numbered before wholes."""
-    needed, stack = set(), [root]
-    while stack:
-        node = stack.pop()
-        if node not in needed and (node in sketch.choices or node in sketch.conjunctions):
-            needed.add(node)
-            stack.extend(_parts(sketch, node))
-    depth: dict[int, int] = {}
-    for node in sorted(needed):
-        depth[node] = 1 + max(depth.get(part, 0) for part in _parts(sketch, node))
-    return depth
-
-
-def _parts(sketch: Sketch, node: int) -> Iterable[int]:
-    return sketch.conjunctions.get(node) or [part for pair in sketch.choices[node] for part in pair]
+    return Circuit(leaves, first, rows[root], tuple(steps))
 
 
 def _together(sketch: Sketch, depth: dict[int, int]) -> Iterator[tuple[int, list[int]]]:
     """Yield (parts, nodes) for nodes of one level, one kind and about as many parts."""
-    alike: dict[tuple[int, bool, int], list[int]] = {}
+    alike: dict[tuple[int, bool], list[int]] = {}
     for node, level in depth.items():
-        parts = sketch.conjunctions.get(node) or sketch.choices[node]
-        alike.setdefault((level, node in sketch.choices, _padded(len(parts))), []).append(node)
-    for (_, _, parts), nodes in sorted(alike.items()):
-        yield parts, nodes
+        alike.setdefault((level, node in sketch.choices), []).append(node)
+    for _, nodes in sorted(alike.items()):
+        parts = {node: len(sketch.conjunctions.get(node) or sketch.choices[node]) for node in nodes}
+        nodes.sort(key=parts.__getitem__, reverse=True)
+        some: list[int] = []
+        for place, node in enumerate(nodes):
+            if some and _worth_parting(parts[some[0]], parts[node], len(nodes) - place):
+                yield parts[some[0]], some
+                some = []
+            some.append(node)
+        yield parts[some[0]], some
 
 
-def _padded(parts: int) -> int:
-    """Return the next of 1, 2, 3, 4, 6, 8, 12, 16, …"""
-    power = 1 << (parts - 1).bit_length()
-    return power * 3 // 4 if parts <= power * 3 // 4 else power
+def _worth_parting(longest: int, parts: int, nodes: int) -> bool:
+    """Return whether so many nodes of so many parts are better not padded to the longest."""
+    return longest > parts and nodes * (longest - parts) > FEW
 
 
 def _step(

@@ -17,10 +17,11 @@ from torch import Tensor  # noqa: TID253
 from torch.autograd import Function  # noqa: TID253
 from torch.autograd.function import once_differentiable  # noqa: TID253
 
+from triune.logic.variables import NEVER
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-NEVER = -1e30
 BLOCK = 2**22
 """Numbers of a block of moves."""
 
@@ -59,7 +60,7 @@ def moved(sets: Tensor, between: Tensor) -> Iterator[Tensor]:
     """Yield, token by token, (*between, batch) the logarithm of every move, for (tokens, sets, batch)."""
     batch = sets.shape[2]
     at_once = max(1, BLOCK // max(between.numel() * batch, 1))
-    for block in sets.split(at_once):
+    for block in torch.split(sets, at_once):
         yield from block.index_select(1, between.reshape(-1)).view(-1, *between.shape, batch)
 
 
@@ -87,7 +88,7 @@ class LogSum(Function):
     """The log-probability that a sequence is accepted, penalties included; its gradient are posterior marginals."""
 
     @staticmethod
-    def forward(ctx: Any, log_p: Tensor, final: Tensor, mask: Tensor | None, moves: Moves) -> Tensor:
+    def forward(ctx: Any, log_p: Tensor, final: Tensor, mask: Tensor | None, moves: Moves) -> Tensor:  # noqa: ANN401
         """Return (batch,), for (tokens, tags, batch) and final weights (states, batch)."""
         sets = moves.sums(log_p)
         ahead, back = both_ways(moves, sets, final, mask)
@@ -97,8 +98,8 @@ class LogSum(Function):
         return log_z
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:  # noqa: ANN401
         """Return the gradients of log-probabilities and final weights; none where nothing is accepted."""
         log_p, sets, ahead, back, log_z, final = ctx.saved_tensors
         gradient = gradient * (log_z > NEVER / 2)
@@ -113,13 +114,14 @@ def _tag_shares(moves: Moves, log_p: Tensor, sets: Tensor, ahead: Tensor, back: 
     before, after = (moves.between < len(moves.sets)).nonzero(as_tuple=True)
     which = moves.between[before, after]
     paths = ahead[:-1].index_select(1, before) + sets.index_select(1, which) + back[1:].index_select(1, after)
-    # far from zero logarithms are rounded coarsely: the shares of a token are made to sum to one
+    # far from zero logarithms are rounded coarsely: shares are made to sum to one
     of_moves = paths.softmax(1)
     of_sets = torch.zeros_like(sets).index_add_(1, which, of_moves)
     members = [(place, tag) for place, tags in enumerate(moves.sets) for tag in tags]
-    place, tag = torch.tensor(members, device=sets.device).t()
-    within = (log_p.index_select(1, tag) - sets.index_select(1, place)).exp_().mul_(of_sets.index_select(1, place))
-    return torch.zeros_like(log_p).index_add_(1, tag, within)
+    place, tag = torch.tensor(members, dtype=torch.long, device=sets.device).view(-1, 2).t()
+    within = (log_p.index_select(1, tag) - sets.index_select(1, place)).exp_()
+    of_sets /= torch.full_like(sets, 1e-30).index_add_(1, place, within)
+    return torch.zeros_like(log_p).index_add_(1, tag, within.mul_(of_sets.index_select(1, place)))
 
 
 def best_path(moves: Moves, log_p: Tensor, final: Tensor, mask: Tensor | None) -> Tensor:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from triune.logic.assembly import assembled
-from triune.logic.variables import drawn, log_weights, relative_weights, variables_of
+from triune.logic.variables import NEVER, variables_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from triune.logic.circuits import Sketch
     from triune.logic.costs import Budget, Cost
     from triune.logic.formulas import Formula
+    from triune.logic.leaves import Leaves
     from triune.logic.levels import Circuit
     from triune.logic.variables import Space, Variables
 
-NEVER = -1e30
 CHUNK = 2**23
 """Numbers held at once while drawing."""
 
@@ -40,14 +40,14 @@ class Network:
         sketch: the circuit, before its levels.
         root: the node of everything; 0 where the formulas that always hold contradict each other.
         cost: what it costs.
-        circuits: the levels, by device, made when first used.
+        made: its levels and leaves, by device, made when first used.
     """
 
     variables: Variables
     sketch: Sketch
     root: int
     cost: Cost
-    circuits: dict[torch.device, Circuit] = field(default_factory=dict, compare=False, repr=False)
+    made: dict[torch.device, tuple[Circuit, Leaves]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def possible(self) -> bool:
@@ -56,22 +56,24 @@ class Network:
 
     def log_probabilities(self, scores: Tensor) -> Tensor:
         """Return (batch, columns) that each label is true."""
-        return log_weights(replace(self.variables, extra=0), scores)[self.variables.true_leaves()].t()
+        _, leaves = self._on(scores.device)
+        return leaves.log_weights(scores)[leaves.true].t()
 
     def log_z(self, scores: Tensor, penalties: Tensor, mask: Tensor | None) -> Tensor:
         """Return (batch,) log E exp(-penalties of what is broken); -1e30, without gradient, where none is allowed."""
         from triune.logic.levels import LogValue
 
-        weights = self._with_coins(log_weights, scores, _log_off(penalties), _log_on(penalties))
-        value: Tensor = LogValue.apply(weights, self._on(scores.device))  # type: ignore[no-untyped-call]
+        value: Tensor = LogValue.apply(scores, _coins(penalties), *self._on(scores.device))  # type: ignore[no-untyped-call]
         return value
 
     def best(self, scores: Tensor, penalties: Tensor, mask: Tensor | None) -> Tensor:
         """Return (batch, columns) whether each label is true in the likeliest assignment."""
-        weights = self._with_coins(relative_weights, scores, _log_off(penalties), 0 * penalties)
-        circuit = self._on(scores.device)
-        picked = circuit.picked(circuit.best_values(weights), lambda pairs: pairs)
-        return self._decided(picked, drawn(replace(self.variables, extra=0), scores, lambda shape: 0.0))
+        import torch
+
+        circuit, leaves = self._on(scores.device)
+        values = circuit.best_values(leaves.relative_weights(scores), torch.cat((-penalties, 0 * penalties)))
+        picked = circuit.picked(values, lambda pairs: pairs)[: leaves.many]
+        return leaves.decided(picked, leaves.drawn(scores, lambda shape: 0.0))
 
     def draws(
         self, n: int, scores: Tensor, penalties: Tensor, mask: Tensor | None, generator: Generator | None
@@ -79,53 +81,33 @@ class Network:
         """Return (n, batch, columns) whether each label is true in each draw."""
         import torch
 
-        circuit, noise = self._on(scores.device), gumbel(scores, generator)
-        values = circuit.values(self._with_coins(log_weights, scores, _log_off(penalties), _log_on(penalties)))
-        free, at_once = replace(self.variables, extra=0), max(1, CHUNK // values.numel())
-        pieces = []
-        for some in torch.arange(n).split(at_once):
+        (circuit, leaves), noise = self._on(scores.device), gumbel(scores, generator)
+        values, _ = circuit.values(leaves.log_weights(scores), _coins(penalties))
+        answers = torch.empty((n, *scores.shape), dtype=torch.bool, device=scores.device)
+        for some in torch.split(answers, max(1, CHUNK // values.numel())):
             repeated, many = values.repeat(1, len(some)), scores.repeat(len(some), 1)
-            picked = circuit.picked(repeated, lambda pairs: pairs + noise(pairs.shape))
-            pieces.append(self._decided(picked, drawn(free, many, noise)).view(len(some), *scores.shape))
-        return torch.cat(pieces) if pieces else scores.new_zeros((0, *scores.shape), dtype=torch.bool)
+            picked = circuit.picked(repeated, lambda pairs: pairs + noise(pairs.shape))[: leaves.many]
+            some.copy_(leaves.decided(picked, leaves.drawn(many, noise)).view(some.shape))
+        return answers
 
-    def _on(self, device: torch.device) -> Circuit:
+    def _on(self, device: torch.device) -> tuple[Circuit, Leaves]:
+        from triune.logic.leaves import leaves_of
         from triune.logic.levels import levelled
 
-        if device not in self.circuits:
-            self.circuits[device] = levelled(self.sketch, self.root, device)
-        return self.circuits[device]
-
-    def _with_coins(
-        self, law: Callable[[Variables, Tensor], Tensor], scores: Tensor, off: Tensor, on: Tensor
-    ) -> Tensor:
-        import torch
-
-        weights = law(replace(self.variables, extra=0), scores)
-        return torch.cat((weights, torch.stack((off, on), 1).flatten(0, 1))) if len(off) else weights
-
-    def _decided(self, picked: Tensor, free: Tensor) -> Tensor:
-        """Return (batch, columns) the labels of picked leaves, and of free ones for variables without a pick."""
-        import torch
-
-        own = picked[: len(free)]
-        variable = torch.tensor(
-            [place for place, size in enumerate(self.variables.sizes) for _ in range(size)], device=own.device
-        )[: len(free)]
-        counts = own.new_zeros((len(self.variables.groups), own.shape[1]), dtype=torch.int32)
-        settled = counts.index_add_(0, variable, own.int()).index_select(0, variable) > 0
-        return (own | (free & ~settled))[self.variables.true_leaves()].t()
+        if device not in self.made:
+            self.made[device] = (levelled(self.sketch, self.root, device), leaves_of(self.variables, device))
+        return self.made[device]
 
 
-def _log_off(penalties: Tensor) -> Tensor:
-    return -penalties
-
-
-def _log_on(penalties: Tensor) -> Tensor:
+def _coins(penalties: Tensor) -> Tensor:
+    """Return (2 · formulas, batch) the log-probabilities that coins are off, then that they are on."""
     import torch
 
+    if not len(penalties):
+        return penalties
     positive = penalties > 0
-    return torch.where(positive, (-torch.expm1(-penalties.where(positive, torch.ones_like(penalties)))).log(), NEVER)
+    on = torch.where(positive, (-torch.expm1(-torch.where(positive, penalties, 1.0))).log(), NEVER)
+    return torch.cat((-penalties, on))
 
 
 def gumbel(like: Tensor, generator: Generator | None) -> Callable[[Sequence[int]], Tensor]:

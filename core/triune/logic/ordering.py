@@ -9,6 +9,7 @@ clique bounds the branches that the variable needs.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 from math import log2
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from triune.logic.normal import Statements
+
+NARROW = 2
+"""Variables with so few neighbours are eliminated lowest first, so that chains are cut in halves, not at their ends."""
 
 SMALL = 6
 """Statements over so many variables tie each to each; beyond, a counter is cheaper."""
@@ -87,18 +91,26 @@ class Interactions:
 
     def order(self, most: float) -> Order:
         """Return the order of least fill; the rest comes unordered once more than `most` branches are certain."""
-        neighbours = dict(self.neighbours)
-        fill = {one: _fill(one, neighbours) for one in neighbours}
-        own, width, branches = len(self.statements.sizes), 0.0, 0.0
+        neighbours, height = dict(self.neighbours), dict.fromkeys(self.neighbours, 0)
+        scores = {one: _score(one, neighbours, height) for one in neighbours}
+        queue = [(score, one) for one, score in scores.items()]
+        heapify(queue)
+        width, branches = 0.0, 0.0
         last: list[int] = []
-        while neighbours and branches <= most:
-            one = min(neighbours, key=lambda it: (fill[it], self.bits[it]))
+        while queue and branches <= most:
+            score, one = heappop(queue)
+            if scores.get(one) != score:
+                continue  # it was scored again, or is gone
             around = places(neighbours[one])
             bits = sum(self.bits[it] for it in around)
             width, branches = max(width, bits), branches + 2.0 ** min(bits + self.bits[one], 1000.0)
-            _eliminate(one, neighbours, fill)
+            for it in _eliminated(one, neighbours, height):
+                scores[it] = _score(it, neighbours, height)
+                heappush(queue, (scores[it], it))
+            del scores[one]
             last.append(one)
         last.extend(neighbours)
+        own = len(self.statements.sizes)
         return Order(tuple(one for one in last if one < own), width, branches)
 
 
@@ -112,16 +124,18 @@ def places(bits: int) -> list[int]:
     return members
 
 
-def _fill(one: int, neighbours: dict[int, int]) -> int:
+def _score(one: int, neighbours: dict[int, int], height: dict[int, int]) -> tuple[int, int]:
     around = neighbours[one]
-    return sum((around & ~neighbours[it]).bit_count() - 1 for it in places(around))
+    if around.bit_count() <= NARROW:
+        return 0, height[one]
+    return sum((around & ~neighbours[it]).bit_count() - 1 for it in places(around)), height[one]
 
 
-def _eliminate(one: int, neighbours: dict[int, int], fill: dict[int, int]) -> None:
+def _eliminated(one: int, neighbours: dict[int, int], height: dict[int, int]) -> list[int]:
+    """Tie the neighbours of a variable together in its place; return the variables whose score may change."""
     around, changed = neighbours.pop(one), 0
-    del fill[one]
     for it in places(around):
         neighbours[it] = (neighbours[it] | around) & ~(1 << it) & ~(1 << one)
+        height[it] = max(height[it], height[one] + 1)
         changed |= neighbours[it] | 1 << it
-    for it in places(changed):
-        fill[it] = _fill(it, neighbours)
+    return places(changed)

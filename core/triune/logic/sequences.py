@@ -4,39 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from triune.errors import listed, nearest
-from triune.logic.automata import Automaton, beside, explored
-from triune.logic.formulas import And, AtLeast, Formula, FormulaError, Label, Not
+from triune.logic.automata import Automaton, explored
+from triune.logic.formulas import And
 from triune.logic.regular import language, translated
+from triune.logic.tags import Sequential, among, like
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Hashable, Sequence
-
-WILD = set("*?[")
-
-
-class Sequential(Formula):
-    """A statement about the order or the number of tags."""
-
-    __slots__ = ()
-
-    @property
-    def patterns(self) -> tuple[str, ...]:
-        """The names and globs that it speaks of."""
-        raise NotImplementedError(f"{type(self).__name__} does not say which tags it names")
-
-    @property
-    def labels(self) -> frozenset[str | int]:
-        """The tags named without a wildcard."""
-        return frozenset(one for one in self.patterns if not WILD & set(one))
-
-    def automaton(self, tags: Sequence[str]) -> Automaton[bool]:
-        """Return the automaton that says whether the statement holds, over the numbers of `tags`."""
-        raise NotImplementedError(f"{type(self).__name__} has no automaton")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +63,7 @@ class StartsWith(Sequential):
     def automaton(self, tags: Sequence[str]) -> Automaton[bool]:
         """Return states "nothing read", "right", "wrong"."""
         right = among(tags, self.tag)
-        return explored(
-            0, lambda state, tag: state or (1 if tag in right else 2), len(tags), lambda state: state != 2
-        )
+        return explored(0, lambda state, tag: state or (1 if tag in right else 2), len(tags), lambda state: state != 2)
 
     def __str__(self) -> str:
         return f"the first is {self.tag}"
@@ -265,42 +240,3 @@ class Matches(Sequential):
 def bio(*kinds: str) -> And:
     """Return that `I-X` only continues `B-X` or `I-X`, for every kind X of a BIO scheme."""
     return And(*(EveryPrecededBy(f"I-{kind}", f"B-{kind}", f"I-{kind}") for kind in kinds))
-
-
-def like(tag: str | int, *patterns: str) -> bool:
-    """Return whether a tag is like any of some names or globs."""
-    return any(fnmatchcase(str(tag), one) for one in patterns)
-
-
-def among(tags: Sequence[str], *patterns: str) -> frozenset[int]:
-    """Return the numbers of the tags that are like any of some names or globs."""
-    return frozenset(place for place, tag in enumerate(tags) if like(tag, *patterns))
-
-
-def recognised(formula: Formula, tags: Sequence[str]) -> Automaton[bool]:
-    """Return the automaton of a formula over tags; a label means that some token has it.
-
-    Raises:
-        FormulaError: a tag or glob is like no tag.
-        RuleCostError: the automaton would be too large.
-    """
-    match formula:
-        case Sequential():
-            _check(formula.patterns, tags)
-            return formula.automaton(tags)
-        case Label(name):
-            _check((str(name),), tags)
-            number = tags.index(str(name))
-            return explored(False, lambda state, tag: state or tag == number, len(tags), bool)
-        case Not(inner):
-            return recognised(inner, tags).meaning(lambda held: not held)
-        case AtLeast(k, of):
-            return beside([recognised(one, tags) for one in of], len(tags)).meaning(lambda held: sum(held) >= k)
-        case _:
-            return recognised(formula.expanded(), tags)
-
-
-def _check(patterns: Sequence[str], tags: Sequence[str]) -> None:
-    for one in patterns:
-        if not among(tags, one):
-            raise FormulaError(f"{one!r} is like no tag of these outputs; tags: {listed(tags)}{nearest(one, tags)}")

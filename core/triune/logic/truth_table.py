@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from triune.logic.costs import Cost, affordable
-from triune.logic.normal import Statements, stated
 from triune.logic.normal import TRUE as HELD
-from triune.logic.variables import variables_of
+from triune.logic.normal import Statements, stated
+from triune.logic.variables import NEVER, variables_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from triune.logic.costs import Budget
     from triune.logic.formulas import Formula
     from triune.logic.variables import Space
-
-NEVER = -1e30
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +51,10 @@ class TruthTable:
         import torch
 
         log_p = self._weighed(scores, penalties)
-        possible = log_p.amax(-1) > NEVER / 2
-        safe = torch.where(possible[:, None], log_p, torch.zeros_like(log_p))
-        return torch.where(possible, safe.logsumexp(-1), torch.full_like(safe[:, 0], NEVER))
+        top = log_p.amax(-1, keepdim=True).detach()  # torch's own logsumexp rounds its gradient far from zero
+        possible = top[:, 0] > NEVER / 2
+        shares = torch.where(possible[:, None], log_p - top, 0.0).exp()
+        return torch.where(possible, shares.sum(-1).log() + top[:, 0], NEVER)
 
     def best(self, scores: Tensor, penalties: Tensor, mask: Tensor | None) -> Tensor:
         """Return (batch, labels) true at the likeliest label."""

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import accumulate, groupby
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from triune.errors import listed, nearest
 from triune.logic.formulas import FormulaError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    from torch import Tensor
+    from collections.abc import Callable, Mapping
 
     Label = str | int
+
+
+NEVER = -1e30
+"""The logarithm of what cannot be: far, but finite, so that differences stay numbers."""
 
 
 class Space(Protocol):
@@ -54,7 +57,8 @@ class Variables:
     """Independent variables, first those of the scores, then `extra` yes-or-no ones without scores.
 
     A variable has `sizes[v]` values; a yes-or-no variable has two, of which 1 is yes. A *leaf* is one value
-    of one variable; leaves are numbered variable by variable.
+    of one variable: the values of a choice stand together; in a stretch of yes-or-no variables first come the
+    leaves for no, then those for yes.
     """
 
     groups: tuple[tuple[Label, ...], ...]
@@ -67,10 +71,17 @@ class Variables:
         own = (len(group) if choice else 2 for group, choice in zip(self.groups, self.choice, strict=True))
         return (*own, *(2,) * self.extra)
 
-    @property
-    def starts(self) -> tuple[int, ...]:
-        """The first leaf of each variable, and the number of leaves at the end."""
-        return tuple(accumulate(self.sizes, initial=0))
+    def leaves(self) -> list[tuple[int, ...]]:
+        """Return, for each variable, the leaf of each of its values."""
+        leaves: list[tuple[int, ...]] = []
+        first = 0
+        for choice, width in (*self.runs(), (False, self.extra)):
+            if choice:
+                leaves.append(tuple(range(first, first + width)))
+            else:
+                leaves.extend((first + place, first + width + place) for place in range(width))
+            first += width if choice else 2 * width
+        return leaves
 
     def places(self) -> dict[str, tuple[int, int]]:
         """Return label, as text → (variable, value) where it is true."""
@@ -80,17 +91,13 @@ class Variables:
             for value, label in enumerate(group)
         }
 
-    def true_leaves(self) -> list[int]:
-        """Return (columns,) the leaf that stands for "this label is true", in the order of the scores."""
-        return [self.starts[variable] + value for variable, value in self.places().values()]
-
-    def runs(self) -> Iterator[tuple[bool, int]]:
-        """Yield (choice, columns) for each choice, and for each stretch of yes-or-no variables."""
-        for is_choice, sizes in groupby(
-            zip(self.choice, map(len, self.groups), strict=True), key=lambda one: one[0]
-        ):
-            widths = [size for _, size in sizes]
-            yield from ((True, width) for width in widths) if is_choice else ((False, len(widths)),)
+    def runs(self) -> list[tuple[bool, int]]:
+        """Return (choice, columns) of each choice, and of each stretch of yes-or-no variables."""
+        runs: list[tuple[bool, int]] = []
+        for choice, several in groupby(zip(self.choice, map(len, self.groups), strict=True), key=itemgetter(0)):
+            widths = [width for _, width in several]
+            runs.extend([(True, width) for width in widths] if choice else [(False, len(widths))])
+        return runs
 
 
 def variables_of(space: Space) -> Variables:
@@ -135,57 +142,5 @@ def place_of(name: Label, places: Mapping[str, tuple[int, int]]) -> tuple[int, i
         FormulaError: there is no such label.
     """
     if str(name) not in places:
-        raise FormulaError(
-            f"{name!r} is not a label of these outputs; labels: {listed(places)}{nearest(name, places)}"
-        )
+        raise FormulaError(f"{name!r} is not a label of these outputs; labels: {listed(places)}{nearest(name, places)}")
     return places[str(name)]
-
-
-def log_weights(variables: Variables, scores: Tensor) -> Tensor:
-    """Return (leaves, batch) the log-probability of every value, for scores (batch, columns)."""
-    return _leaves(variables, scores, _log_probabilities)
-
-
-def relative_weights(variables: Variables, scores: Tensor) -> Tensor:
-    """Return (leaves, batch) log-probabilities less that of the variable's likeliest value, which so gets 0."""
-    return _leaves(variables, scores, _below_the_best)
-
-
-def _leaves(variables: Variables, scores: Tensor, law: Callable[[bool, Tensor], Tensor]) -> Tensor:
-    import torch
-
-    pieces = scores.split([width for _, width in variables.runs()], dim=-1)
-    leaves = [law(choice, piece) for (choice, _), piece in zip(variables.runs(), pieces, strict=True)]
-    return (leaves[0] if len(leaves) == 1 else torch.cat(leaves, -1)).t().contiguous()
-
-
-def _log_probabilities(choice: bool, scores: Tensor) -> Tensor:
-    import torch
-    from torch.nn.functional import logsigmoid
-
-    if choice:
-        return scores.log_softmax(-1)
-    return logsigmoid(torch.stack((-scores, scores), -1)).flatten(-2)
-
-
-def _below_the_best(choice: bool, scores: Tensor) -> Tensor:
-    import torch
-
-    if choice:
-        return scores - scores.amax(-1, keepdim=True)
-    return torch.stack((-scores.relu(), -(-scores).relu()), -1).flatten(-2)
-
-
-def drawn(variables: Variables, scores: Tensor, noise: Callable[[Sequence[int]], Tensor]) -> Tensor:
-    """Return (leaves, batch) whether each value is drawn when variables are free; `noise` is Gumbel or zero."""
-    return _leaves(variables, scores, lambda choice, piece: _winner(choice, piece, noise))
-
-
-def _winner(choice: bool, scores: Tensor, noise: Callable[[Sequence[int]], Tensor]) -> Tensor:
-    import torch
-    from torch.nn.functional import one_hot
-
-    if choice:
-        return one_hot((scores + noise(scores.shape)).argmax(-1), scores.shape[-1]).bool()
-    yes = scores + noise(scores.shape) - noise(scores.shape) > 0
-    return torch.stack((~yes, yes), -1).flatten(-2)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tests.core.logic.enumeration import (
     NEVER,
     SPACES,
-    as_likely,
     as_booleans,
+    as_likely,
     brute_log_z,
     compiled,
     log_p,
@@ -35,7 +35,10 @@ def test_log_z_and_its_gradient_are_those_of_enumeration(kind, data, strength):
     space, rules, scores, fires = data.draw(problems(kind))
     assume(satisfiable(space, rules))
     ours, theirs = scores.clone().requires_grad_(), scores.clone().requires_grad_()
-    value, expected = compiled(space, rules).log_z(ours, fires, strength), brute_log_z(space, rules, theirs, fires, strength)
+    value, expected = (
+        compiled(space, rules).log_z(ours, fires, strength),
+        brute_log_z(space, rules, theirs, fires, strength),
+    )
     possible = expected > NEVER / 2
     torch.testing.assert_close(value[possible], expected[possible], atol=1e-9, rtol=1e-9)
     assert (value[~possible] <= NEVER / 2).all() and torch.isfinite(value).all()

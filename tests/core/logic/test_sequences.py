@@ -26,15 +26,24 @@ from triune.logic import (
     StartsWith,
     bio,
 )
+from triune.logic.costs import Budget
 from triune.logic.inference import ContradictionError, RuleSet, Weighted
-from triune.logic.sequences import recognised
+from triune.logic.recognition import recognised
 from triune.logic.variables import Tags
 
 TAGS = ("O", "B-X", "I-X", "B-Y")
 TOKENS = 4
 SPACE = Tags(TAGS)
 LIKE = st.sampled_from(["O", "B-X", "I-X", "B-Y", "B-*", "*-X", "*", "[BI]-?"])
-PATTERNS = ["O* (B-X I-X* O*)*", ". .?", "(O | B-X B-Y)+", "[B-* O]+ I-X?", "", "O | (B-X | I-X)* B-Y", "[O I-*]* . [B-*]"]
+PATTERNS = [
+    "O* (B-X I-X* O*)*",
+    ". .?",
+    "(O | B-X B-Y)+",
+    "[B-* O]+ I-X?",
+    "",
+    "O | (B-X | I-X)* B-Y",
+    "[O I-*]* . [B-*]",
+]
 SIMPLE = st.one_of(
     st.builds(NeverFollows, LIKE, LIKE),
     st.builds(StartsWith, LIKE),
@@ -97,7 +106,11 @@ def problems(draw):
     torch.manual_seed(draw(st.integers(0, 999)))
     scores = torch.randn(2, TOKENS, len(TAGS), dtype=torch.float64) * 2
     fires = torch.rand(len(rules), 2) < 0.6
-    mask = draw(st.sampled_from([None, [[1, 1, 1, 1], [1, 1, 1, 0]], [[0, 1, 0, 1], [1, 0, 0, 0]], [[0, 0, 0, 0], [1, 1, 0, 1]]]))
+    mask = draw(
+        st.sampled_from(
+            [None, [[1, 1, 1, 1], [1, 1, 1, 0]], [[0, 1, 0, 1], [1, 0, 0, 0]], [[0, 0, 0, 0], [1, 1, 0, 1]]]
+        )
+    )
     return rules, scores, fires, None if mask is None else torch.tensor(mask).bool()
 
 
@@ -107,9 +120,7 @@ def live_tokens(mask, row):
 
 def satisfiable(rules):
     always = [rule.then for rule in rules if rule.always and rule.hard]
-    return any(
-        all(one.holds(named(sequence)) for one in always) for many in range(5) for sequence in sequences(many)
-    )
+    return any(all(one.holds(named(sequence)) for one in always) for many in range(5) for sequence in sequences(many))
 
 
 @given(formula=FORMULAS, tokens=st.integers(0, TOKENS))
@@ -125,14 +136,17 @@ def test_an_automaton_accepts_what_satisfies_its_formula(formula, tokens):
 def test_log_z_gradient_marginals_and_best_sequence_are_those_of_enumeration(problem, strength):
     rules, scores, fires, mask = problem
     try:
-        compiled = RuleSet(rules).compiled(SPACE)
+        compiled = RuleSet(rules).compiled(SPACE, Budget(edges=10**9))
     except ContradictionError:
         assert not satisfiable(rules)
         return
     ours, theirs = scores.clone().requires_grad_(), scores.clone().requires_grad_()
     value = compiled.log_z(ours, fires, strength, mask)
     value.sum().backward()
-    marginals, best = compiled.marginals(scores, fires, strength, mask), compiled.most_likely(scores, fires, strength, mask)
+    marginals, best = (
+        compiled.marginals(scores, fires, strength, mask),
+        compiled.most_likely(scores, fires, strength, mask),
+    )
     assert best.sum(-1).eq(1).all()
     for row in range(2):
         live = live_tokens(mask, row)
@@ -146,7 +160,9 @@ def test_log_z_gradient_marginals_and_best_sequence_are_those_of_enumeration(pro
         torch.testing.assert_close(ours.grad[row], gradient[row], atol=1e-9, rtol=1e-9)
         q = weights.detach().softmax(-1)
         for token, place in enumerate(live):
-            of_tag = torch.stack([q[[one[token] == tag for one in sequences(len(live))]].sum() for tag in range(len(TAGS))])
+            of_tag = torch.stack(
+                [q[[one[token] == tag for one in sequences(len(live))]].sum() for tag in range(len(TAGS))]
+            )
             torch.testing.assert_close(marginals[row, place], of_tag, atol=1e-9, rtol=0)
         answer = tuple(best[row, live].int().argmax(-1).tolist())
         torch.testing.assert_close(weights[sequences(len(live)).index(answer)], weights.max(), atol=1e-9, rtol=0)
@@ -176,7 +192,9 @@ def test_sequences_are_drawn_as_often_as_they_are_likely(seed):
 def test_extreme_scores_give_finite_values_and_gradients(dtype):
     torch.manual_seed(0)
     scores = (torch.randn(8, 30, len(TAGS)).sign() * 1e4).to(dtype).requires_grad_()
-    compiled = RuleSet((Weighted("bio", bio("X"), hard=True), Weighted("soft", Occurs("B-Y", 2, 3), 3.0))).compiled(SPACE)
+    compiled = RuleSet((Weighted("bio", bio("X"), hard=True), Weighted("soft", Occurs("B-Y", 2, 3), 3.0))).compiled(
+        SPACE
+    )
     value = compiled.log_z(scores, strength=2.0)
     value.sum().backward()
     assert torch.isfinite(value).all() and (value > NEVER / 2).all()
@@ -187,9 +205,21 @@ def test_hard_rules_hold_in_every_best_sequence_and_every_draw():
     torch.manual_seed(1)
     scores, formula = torch.randn(50, 12, len(TAGS)) * 4, bio("X") & Occurs("B-Y", 0, 2)
     compiled = RuleSet((Weighted("bio", formula, hard=True, always=True),)).compiled(SPACE)
-    for answers in (compiled.most_likely(scores)[None], compiled.samples(5, scores, generator=torch.Generator().manual_seed(0))):
+    for answers in (
+        compiled.most_likely(scores)[None],
+        compiled.samples(5, scores, generator=torch.Generator().manual_seed(0)),
+    ):
         for sequence in answers.int().argmax(-1).flatten(0, 1).tolist():
             assert formula.holds(named(sequence))
+
+
+def test_where_only_a_sequence_without_tags_is_allowed_any_tag_is_too_much():
+    compiled = RuleSet((Weighted("both", StartsWith("O") & StartsWith("B-X"), hard=True, always=True),)).compiled(SPACE)
+    scores, mask = torch.randn(2, 3, len(TAGS), requires_grad=True), torch.tensor([[1, 1, 1], [0, 0, 0]]).bool()
+    value = compiled.log_z(scores, mask=mask)
+    value.sum().backward()
+    assert value[0] <= NEVER / 2 and value[1] == 0 and not scores.grad.any()
+    assert compiled.most_likely(scores, mask=mask).sum(-1).eq(1).all()
 
 
 def test_an_unknown_tag_is_named_with_the_nearest():
@@ -208,5 +238,3 @@ def test_a_sequence_rule_on_outputs_that_are_none_is_refused():
 
     with pytest.raises(FormulaError, match="sequence of tags"):
         RuleSet((Weighted("r", StartsWith("O")),)).compiled(Binaries(("O", "B")))
-
-
