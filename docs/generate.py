@@ -34,6 +34,7 @@ PUBLIC_MODULES = (
     *(
         "select",
         "logic",
+        "conditions",
         "types",
         "events",
         "data",
@@ -42,6 +43,7 @@ PUBLIC_MODULES = (
         "tables",
         "models",
         "config",
+        "documents",
         "errors",
         "testing",
     ),

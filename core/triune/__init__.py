@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from triune.data import Data, Source
     from triune.errors import TriuneError
     from triune.events import Event
+    from triune.functions import rule
     from triune.hookspecs import hookimpl
     from triune.logic import Formula, Label, SoftFormula
     from triune.result import Result
@@ -46,6 +47,7 @@ _HOME = {
     "data": ["Data", "Source"],
     "errors": ["TriuneError"],
     "events": ["Event"],
+    "functions": ["rule"],
     "hookspecs": ["hookimpl"],
     "logic": ["Formula", "Label", "SoftFormula"],
     "result": ["Result"],
@@ -62,7 +64,7 @@ __all__ = [
     "ALL", "ALWAYS", "Batch", "Bundle", "Data", "Event", "Formula", "GroundedRules", "Label", "LossTerm",
     "ModelLayout", "Outputs", "ParamGroup", "ParameterClaim", "Result", "Rule", "RuleLabels", "Run", "Schedule",
     "Seat", "SoftFormula", "Source", "Step", "TermValues", "TextMatches", "TriuneError", "evaluate", "hookimpl", "plan",
-    "predict", "run",
+    "predict", "rule", "run",
 ]  # fmt: skip
 
 

@@ -43,6 +43,14 @@ class PlanError(TriuneError):
         super().__init__("\n".join(self.problems))
 
 
+class RuleError(TriuneError):
+    """Rules cannot be read, or not be applied to this table; `problems` holds every mistake, not only the first."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
 class OutputError(TriuneError):
     """The output folder cannot be used as asked."""
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from triune.conditions import Groundings, ground_all
 from triune.context import FinishedRun, Generators, Run
 from triune.data import Data, set_aside_validation
-from triune.errors import DataError, PluginError, listed, nearest
+from triune.errors import DataError, PluginError, RuleError, listed, nearest
 from triune.hooks import Hooks, given
 from triune.hookspecs import LossComposition, RuleApplication, RunLifecycle
 from triune.layout import Ownership, layout_of
@@ -19,9 +20,7 @@ from triune.types import Bundle, GroundedRules, Rule
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
     import pandas as pd
-    from numpy.typing import NDArray
     from torch import Tensor
 
     from triune.config import LoadedConfig, NamedPlugin
@@ -42,8 +41,12 @@ class Opened:
 
     def grounded(self, data: Data) -> GroundedRules:
         """Return the rules with the examples that each fires on."""
+        found = {split: _grounded(self.rules, data, split) for split in data.splits}
         return GroundedRules(
-            self.rules, {split: fires(self.rules, table, data.roles) for split, table in data.splits.items()}
+            self.rules,
+            {split: one.fires for split, one in found.items()},
+            {split: one.abstained for split, one in found.items()},
+            {name: reason for one in found.values() for name, reason in one.reasons.items()},
         )
 
     def constraining(self, rules: GroundedRules) -> Callable[[Outputs, Batch], Outputs]:
@@ -132,28 +135,44 @@ def build(run: Run, hooks: Hooks, data: Data) -> Opened:
 def _rule_problems(rules: tuple[Rule, ...], bundle: Bundle) -> list[str]:
     from triune.logic import Formula
 
-    names = [rule.name for rule in rules]
-    problems = [f"two rules are called {name!r}: rename one" for name in dict.fromkeys(names) if names.count(name) > 1]
+    first: dict[str, Rule] = {}
+    problems: list[str] = []
+    for rule in rules:
+        if rule.name in first:
+            other = f" (the other is at {first[rule.name].place})" if first[rule.name].place else ""
+            place = f"{rule.place}: " if rule.place else ""
+            problems.append(f"{place}two rules are called {rule.name!r}{other}: rename one")
+        first.setdefault(rule.name, rule)
     known = {str(label) for label in bundle.space.labels}
     for rule in rules:
         spoken = rule.then.labels if isinstance(rule.then, Formula) else frozenset[str | int]()
         problems.extend(
-            f"rule {rule.name!r}: {label!r} is not a label of this task; labels: {listed(bundle.space.labels)}"
+            f"{rule.where}: {label!r} is not a label of this task; labels: {listed(bundle.space.labels)}"
             f"{nearest(label, known)}"
             for label in sorted(map(str, spoken))
             if label not in known
         )
         if not 0 < rule.confidence <= 1:
-            problems.append(f"rule {rule.name!r}: confidence {rule.confidence} is not in (0, 1]")
+            problems.append(f"{rule.where}: confidence {rule.confidence} is not in (0, 1]")
     return problems
 
 
-def fires(rules: tuple[Rule, ...], table: pd.DataFrame, roles: Mapping[str, str]) -> NDArray[np.bool_]:
-    """Return (rules, examples) whether each rule fires."""
-    import numpy as np
+def _grounded(rules: tuple[Rule, ...], data: Data, split: str) -> Groundings:
+    try:
+        return ground_all(rules, data.splits[split], data.roles)
+    except RuleError as error:
+        raise RuleError(f"{problem}; grounded on {data.place(split)}" for problem in error.problems) from error
 
-    grounded = [rule.when.ground(table, roles) for rule in rules]
-    return np.stack(grounded) if grounded else np.zeros((0, len(table)), dtype=np.bool_)
+
+def abstentions(rules: GroundedRules) -> list[str]:
+    """Return a sentence for each rule that could not be asked of some examples."""
+    notes = []
+    for number, rule in enumerate(rules.rules):
+        counts = {split: int(each[number]) for split, each in rules.abstained.items() if each[number]}
+        if counts:
+            where = ", ".join(f"{count} of {split}" for split, count in counts.items())
+            notes.append(f"{rule.where} abstains on examples ({where}): {rules.reasons[rule.name]}")
+    return notes
 
 
 def encode(bundle: Bundle, data: Data) -> dict[str, Examples]:

@@ -15,7 +15,7 @@ from triune.errors import PlanError, listed, nearest
 from triune.hookspecs import LossComposition, ParameterFreezing
 from triune.learning_table import training_examples
 from triune.machine import precision_of
-from triune.opening import Opened, build, encode, load, objective_of, started
+from triune.opening import Opened, abstentions, build, encode, load, objective_of, started
 from triune.planning import (
     Memory,
     Plan,
@@ -97,7 +97,7 @@ def prepare(
         memory=memory_of(opened, groups, steps, seen),
         machine={"device": run.device, "precision": precision_of(run), **(machine or {})},
         writes=(),
-        notes=(*data.notes, *notes),
+        notes=(*data.notes, *abstentions(rules), *notes),
     )
     return Prepared(opened, data, rules, examples, objective, plan)
 

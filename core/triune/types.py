@@ -12,6 +12,7 @@ from enum import Enum
 from fractions import Fraction
 from typing import TYPE_CHECKING, Protocol
 
+from triune.conditions.functions import TextMatches as TextMatches
 from triune.schedules import Schedule
 
 if TYPE_CHECKING:
@@ -175,22 +176,11 @@ class Always:
 
         return np.ones(len(examples), dtype=np.bool_)
 
+    def __str__(self) -> str:
+        return "always"
+
 
 ALWAYS = Always()
-
-
-@dataclass(frozen=True, slots=True)
-class TextMatches:
-    """The condition that a Python function of the text returns something true."""
-
-    fn: Callable[[str], object]
-
-    def ground(self, examples: pd.DataFrame, roles: Mapping[str, str]) -> NDArray[np.bool_]:
-        """Return (examples,) whether `fn(text)` is true."""
-        import numpy as np
-
-        texts = examples[roles["text"]]
-        return np.fromiter((bool(self.fn(text)) for text in texts), dtype=np.bool_, count=len(texts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +194,9 @@ class Rule:
         confidence: p in (0, 1]; a weight of log(p / (1 - p)) where a mechanism needs one.
         hard: whether the rule may never be broken.
         seats: where it may act; by default wherever an active method asks.
+        place: where it was written, `rules.yaml:14:5`, for messages; no part of what the rule says.
+        note: where the knowledge comes from.
+        tags: groups that it can be switched on and off with.
     """
 
     name: str
@@ -212,6 +205,14 @@ class Rule:
     confidence: float = 1.0
     hard: bool = False
     seats: frozenset[Seat] = ALL
+    place: str = field(default="", compare=False)
+    note: str = field(default="", compare=False)
+    tags: frozenset[str] = field(default=frozenset(), compare=False)
+
+    @property
+    def where(self) -> str:
+        """How messages begin that speak of the rule: `rules.yaml:14:5: rule 'asks-for-a-place'`."""
+        return f"{self.place}: rule {self.name!r}" if self.place else f"rule {self.name!r}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +221,8 @@ class GroundedRules:
 
     rules: tuple[Rule, ...]
     fires: Mapping[str, NDArray[np.bool_]]  # split → (rules, examples)
+    abstained: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)  # split → (rules,) how many could not
+    reasons: Mapping[str, str] = field(default_factory=dict)  # by the rule's name: why it abstained
 
     def __len__(self) -> int:
         return len(self.rules)

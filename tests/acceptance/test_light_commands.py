@@ -17,7 +17,9 @@ def imported(*words):
     return set(done.stderr.split())
 
 
-@pytest.mark.parametrize("words", [("--help",), ("--version",), ("run", "--help"), ("plugins",), ("plugins", "--json")])
+@pytest.mark.parametrize(
+    "words", [("--help",), ("--version",), ("run", "--help"), ("rules", "--help"), ("plugins",), ("plugins", "--json")]
+)
 def test_nothing_heavy_is_imported(words):
     assert not imported(*words) & set(HEAVY)
 
