@@ -47,6 +47,7 @@ class Progress:
     best_step: int = 0
     disappointments: int = 0  # evaluations in a row that were no better
     seconds: float = 0.0  # spent learning, over all resumes
+    evaluating: float = 0.0  # seconds spent so, over all resumes
 
 
 class Engine:
@@ -179,9 +180,10 @@ class Engine:
             self.listener.obey()
             return self.objective.outputs(batch)
 
+        begun = time.perf_counter()
         self.objective.eval()
         prepared = self.prepared
-        return evaluate_split(
+        found = evaluate_split(
             outputs_of,
             prepared.examples[split],
             prepared.data.splits[split].index,
@@ -190,6 +192,9 @@ class Engine:
             prepared.opened.bundle.space,
             prepared.rules,
         )
+        seconds = self.progress.evaluating + time.perf_counter() - begun
+        self.progress = replace(self.progress, evaluating=seconds)
+        return found
 
     def _ended(self) -> str:
         stopping = self.training.early_stopping

@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import shutil
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, cast
@@ -23,6 +22,7 @@ from triune.result import Result
 from triune.spaces import described
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from triune.config import LoadedConfig
@@ -90,28 +90,22 @@ def _finished(
     reason: str,
     preparing: float,
 ) -> Result:
-    begun = time.perf_counter()
     metrics: dict[str, JSON] = {}
     for split in ("valid", "test"):
         if split in prepared.examples:
-            metrics[split] = engine.evaluate(split).metrics
-            journal.tell(Evaluated(engine.now, split, engine_metrics(metrics[split]), best=False))
+            found = engine.evaluate(split).metrics
+            metrics[split] = found
+            journal.tell(Evaluated(engine.now, split, found, best=False))
     timings: dict[str, JSON] = {
         "preparing": round(preparing, 3),
         "caching": 0.0,
         "training": round(engine.progress.seconds, 3),
-        "evaluating": round(time.perf_counter() - begun, 3),
+        "evaluating": round(engine.progress.evaluating, 3),
     }
     facts = facts_of(loaded, prepared, identity, engine, reason, timings)
     folder.write_model(lambda place: export(prepared, place))
     folder.write_results(metrics, model_card(prepared, metrics, facts), facts)
     return Result(folder.path, metrics, facts)
-
-
-def engine_metrics(metrics: JSON) -> Mapping[str, JSON]:
-    """Return the metrics of a split as a mapping."""
-    assert isinstance(metrics, Mapping)
-    return metrics
 
 
 def export(prepared: Prepared, directory: Path) -> None:

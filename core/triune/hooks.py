@@ -111,6 +111,12 @@ class Hooks:
         """Tell one plugin an event."""
         self._callers[RunLifecycle.observe.__name__][name](run=run, event=event)
 
+    def read_unlabelled(self) -> bool:
+        """Return whether a plugin learns from text without labels: one that pushes rules, or that says so."""
+        return any(
+            declared(plugin, "seats") or getattr(plugin, "reads_unlabelled", False) for plugin in self.plugins.values()
+        )
+
     def states(self) -> dict[str, object]:
         """Return the state of every plugin that keeps one."""
         return {name: _state(name, plugin) for name, plugin in self.plugins.items() if hasattr(plugin, "state_dict")}

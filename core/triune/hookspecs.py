@@ -112,6 +112,9 @@ class LossComposition:
         A term of parameters, such as a penalty on their size, gives every example of a batch the same value; it
         then counts once, whatever the parts of the batch. `layout` names the parameters, the head's among them.
 
+        A plugin whose terms learn from text without labels says so by the class attribute `reads_unlabelled = True`
+        (one with `seats` pushes rules, and does anyway); the unlabelled table is trained on only then.
+
         ```python
         @hookimpl
         def loss_terms(self):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from triune.errors import PluginError, listed
 from triune.hooks import given
-from triune.hookspecs import LossComposition, RuleApplication
+from triune.hookspecs import RuleApplication
 from triune.types import RuleLabels
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def training_examples(
     from triune.examples import joined
 
     labels_from_rules = bool(opened.hooks.implementers(RuleApplication.label_examples))
-    reads_unlabelled = labels_from_rules or len(opened.hooks.implementers(LossComposition.loss_terms)) > 1
+    reads_unlabelled = labels_from_rules or opened.hooks.read_unlabelled()
     table, train, notes = data.train, examples["train"], list[str]()
     if "unlabelled" in data.splits and reads_unlabelled:
         table = pd.concat([table, data.splits["unlabelled"]])

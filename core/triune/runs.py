@@ -94,7 +94,6 @@ def run(
     folder = Folder(_output(loaded, output))
     folder.claim(resume=resume is not None, overwrite=overwrite)
     with ExitStack() as stack:
-        listener = stack.enter_context(listening())
         threads = stack.enter_context(_computing(loaded.run.training, None if overwrite else folder.threads()))
         prepared = _prepared(loaded, data, threads, folder.path)
         identity = identity_of(loaded, prepared)
@@ -103,6 +102,7 @@ def run(
         elif folder.finished:
             return _same(folder, identity)
         stack.enter_context(pages_kept(prepared.opened.run.device))
+        listener = stack.enter_context(listening())  # before, there is nothing to save, and a signal ends it at once
         return train(loaded, prepared, folder, identity, listener, observers, begun)
 
 

@@ -490,3 +490,51 @@ def test_overwrite_keeps_the_old_run_until_the_new_one_is_known_to_be_right(tmp_
     assert trained(tmp_path, resume="auto").metrics == first.metrics
     triune.run(config(epochs=1), plugins=plugins(), output=tmp_path / "run", overwrite=True)
     assert json.loads((tmp_path / "run" / "run.json").read_text())["ended"]["step"] == 6
+
+
+class Focal(Replaces):
+    """A term in place of the task's, which reads labelled examples only."""
+
+    def __init__(self):
+        super().__init__("task")
+
+
+class Confident(Focal):
+    """A term that reads every text."""
+
+    reads_unlabelled = True
+
+
+@pytest.mark.parametrize(("plugin", "steps"), [(Focal(), 6), (Confident(), 8)])
+def test_unlabelled_text_is_trained_on_where_a_plugin_reads_it(plugin, steps):
+    data = Tables(train=table(), test=table(16, seed=1), unlabelled=table(20, seed=3)[["text"]])
+    plan = triune.plan(config("all", "other"), plugins=plugins(data=data, other=plugin))
+    assert plan.steps.per_epoch == steps
+    assert any("unlabelled table is not learnt from" in note for note in plan.notes) == (steps == 6)
+
+
+def test_a_signal_before_the_first_step_ends_the_run_at_once_and_leaves_nothing(tmp_path):
+    import signal
+
+    class Raises(ToyTask):
+        @hookimpl
+        def build_model(self, run, data):
+            signal.raise_signal(signal.SIGINT)
+            raise AssertionError("the signal was not heard")
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path, task=Raises())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_time_of_every_evaluation_is_counted(tmp_path):
+    import time
+
+    class Slow(ToyTask):
+        @hookimpl
+        def measure(self, predictions):
+            time.sleep(0.05)
+            return {"macro_f1": 0.5}
+
+    result = trained(tmp_path, task=Slow(), training={"epochs": 3})
+    assert result.facts["timings"]["evaluating"] > 5 * 0.05  # three while training, two of the finished model
