@@ -138,6 +138,7 @@ class Engine:
                 loss, terms = self.objective(batch, step, share)
                 loss.backward()
             totals = {name: totals[name] + term if totals else term for name, term in terms.items()}
+        totals = {**totals, **((share and share.terms) or {})}
         values = {name: float(total) for name, total in totals.items()}
         check_finite(values, {name: owner for name, (owner, _) in self.objective.terms.items()}, step)
         with torch.no_grad():

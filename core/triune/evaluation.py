@@ -36,27 +36,32 @@ class Evaluation:
     metrics: Mapping[str, JSON]
 
 
-def scores_of(outputs_of: Callable[[Batch], Outputs], examples: Examples, device: str) -> Tensor:
-    """Return (examples, classes) the scores of a whole split, on the CPU, in the order of the table."""
+def scores_of(
+    outputs_of: Callable[[Batch], Outputs], examples: Examples, space: OutputSpace, device: str
+) -> tuple[Tensor, Tensor]:
+    """Return (examples, classes) scores and decisions of a whole split, on the CPU, in the order of the table."""
     import numpy as np
     import torch
 
-    pieces = []
+    scores, decisions = [], []
     order = by_length(examples.lengths, EVALUATION_BATCH)
     with torch.inference_mode():
         for rows in order:
-            pieces.append(outputs_of(examples.batch(rows).to(device)).scores.float().cpu())
-    back = np.argsort(np.concatenate(order), kind="stable")
-    return torch.cat(pieces)[torch.from_numpy(back)]
+            outputs = outputs_of(examples.batch(rows).to(device))
+            decided = space.decide(outputs.scores) if outputs.decided is None else outputs.decided
+            scores.append(outputs.scores.float().cpu())
+            decisions.append(decided.cpu())
+    back = torch.from_numpy(np.argsort(np.concatenate(order), kind="stable"))
+    return torch.cat(scores)[back], torch.cat(decisions)[back]
 
 
-def predictions_of(scores: Tensor, space: OutputSpace, index: pd.Index[int]) -> pd.DataFrame:
+def predictions_of(scores: Tensor, decisions: Tensor, space: OutputSpace, index: pd.Index[int]) -> pd.DataFrame:
     """Return a table of predictions: "predicted", and "probability of LABEL" for each label."""
     import pandas as pd
 
     probabilities = space.probabilities(scores)
     columns = {f"{PROBABILITY}{label}": probabilities[:, place].numpy() for place, label in enumerate(space.labels)}
-    predicted = space.cells(space.decide(scores))
+    predicted = space.cells(decisions)
     return pd.DataFrame({"predicted": pd.Series(predicted, index=index, dtype=object), **columns}, index=index)
 
 
@@ -70,8 +75,8 @@ def evaluate_split(
     rules: GroundedRules,
 ) -> Evaluation:
     """Return the predictions of a split, and the metrics over its labelled examples."""
-    scores = scores_of(outputs_of, examples, run.device)
-    predictions = predictions_of(scores, space, index)
+    scores, decisions = scores_of(outputs_of, examples, space, run.device)
+    predictions = predictions_of(scores, decisions, space, index)
     gold = gold_cells(examples, space)
     predictions.insert(0, "gold", gold)
     labelled = predictions[[cell is not None for cell in gold]]

@@ -108,6 +108,12 @@ class Examples:
             weights=self.weights[rows],
         )
 
+    def label_totals(self) -> tuple[NDArray[np.float64], int]:
+        """Return (classes,) how often each label holds in labelled examples, and how many decisions that is of."""
+        import numpy as np
+
+        return self.targets[self.labelled > 0].sum(axis=0, dtype=np.float64), int((self.labelled > 0).sum())
+
     def with_targets(self, targets: NDArray[np.float32], labelled: NDArray[np.float32]) -> Examples:
         """Return the examples with other targets, as a labelling plugin decided them."""
         return replace(self, targets=targets, labelled=labelled)

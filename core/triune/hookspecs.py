@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from triune.context import Run
     from triune.data import Data
     from triune.events import Event
+    from triune.examples import Examples
     from triune.spaces import OutputSpace
     from triune.types import (
         JSON,
@@ -106,11 +107,12 @@ class LossComposition:
     """What is minimised."""
 
     @hookspec
-    def loss_terms(self, run: Run, rules: GroundedRules, layout: ModelLayout) -> Iterable[LossTerm]:
+    def loss_terms(self, run: Run, rules: GroundedRules, layout: ModelLayout, train: Examples) -> Iterable[LossTerm]:
         """Contribute loss terms.
 
         A term of parameters, such as a penalty on their size, gives every example of a batch the same value; it
-        then counts once, whatever the parts of the batch. `layout` names the parameters, the head's among them.
+        then counts once, whatever the parts of the batch. `layout` names the parameters, the head's among them;
+        `train` is what is learnt from: token ids, targets, which examples have a label.
 
         A plugin whose terms learn from text without labels says so by the class attribute `reads_unlabelled = True`
         (one with `seats` pushes rules, and does anyway); the unlabelled table is trained on only then.

@@ -27,7 +27,7 @@ Compose = Callable[[Mapping[str, Tensor], "Step"], Tensor]
 class Sums:
     """A term over some examples: the sum of its masked values, and the sum of its mask."""
 
-    value: Tensor  # ()
+    value: Tensor  # (), of a term of means (features,)
     mask: Tensor  # ()
 
 
@@ -35,12 +35,13 @@ class Sums:
 class Share:
     """What a part must know of the whole batch: what to divide by, and how much each term's value matters.
 
-    `slopes` are the derivatives of the composed loss by each term at the whole batch's values; with them a
-    loss that is no plain sum of its terms is exact under accumulation too.
+    `slopes` are the derivatives of the composed loss by each term's mean at the whole batch; with them a loss
+    that is no plain sum of means is exact under accumulation too. `terms` are the weighted terms there.
     """
 
     masks: Mapping[str, Tensor]
     slopes: Mapping[str, Tensor] | None = None
+    terms: Mapping[str, Tensor] | None = None
 
 
 class Objective(nn.Module):
@@ -66,8 +67,8 @@ class Objective(nn.Module):
 
     @property
     def is_sum(self) -> bool:
-        """Whether the loss is the plain sum of its weighted terms."""
-        return self._compose is None
+        """Whether the loss is the plain sum of its weighted terms, and each term a mean over examples."""
+        return self._compose is None and not any(term.of_means for _, term in self.terms.values())
 
     def outputs(self, batch: Batch) -> Outputs:
         """Return the constrained outputs of a batch."""
@@ -82,10 +83,14 @@ class Objective(nn.Module):
 
     def weighted(self, sums: Mapping[str, Sums], masks: Mapping[str, Tensor], step: Step) -> dict[str, Tensor]:
         """Return every term's weighted value; a term whose mask is empty is zero."""
-        return {
-            name: self.terms[name][1].weight.at(step) * one.value / masks[name].clamp(min=1e-12)
-            for name, one in sums.items()
-        }
+        means = {name: one.value / masks[name].clamp(min=1e-12) for name, one in sums.items()}
+        return {name: self.valued(name, mean, step) for name, mean in means.items()}
+
+    def valued(self, name: str, mean: Tensor, step: Step) -> Tensor:
+        """Return the weighted value of a term, (), from its mean over everything that the step learns from."""
+        term = self.terms[name][1]
+        value = term.of_means(step, mean) if term.of_means else mean
+        return term.weight.at(step) * value
 
     def compose(self, terms: Mapping[str, Tensor], step: Step) -> Tensor:
         """Return the loss, (), of the weighted terms."""
@@ -102,7 +107,10 @@ class Objective(nn.Module):
         masks = share.masks if share else {name: one.mask for name, one in sums.items()}
         terms = self.weighted(sums, masks, step)
         if share and share.slopes:
-            loss = torch.stack([share.slopes[name] * term for name, term in terms.items()]).sum()
+            parts = [
+                (share.slopes[name] * one.value).sum() / masks[name].clamp(min=1e-12) for name, one in sums.items()
+            ]
+            loss = torch.stack(parts).sum()
         else:
             loss = self.compose(terms, step)
         return loss, {name: term.detach() for name, term in terms.items()}
@@ -130,11 +138,14 @@ def share_of(
     masks = {name: sum_of(one[name].mask for one in sums) for name in counters}
     if objective.is_sum:
         return Share(masks)
-    whole = {name: Sums(sum_of(one[name].value for one in sums), masks[name]) for name in counters}
-    terms = {name: term.requires_grad_() for name, term in objective.weighted(whole, masks, step).items()}
+    whole = {name: sum_of(one[name].value for one in sums) for name in counters}
+    means = {name: (value / masks[name].clamp(min=1e-12)).requires_grad_() for name, value in whole.items()}
+    terms = {name: objective.valued(name, mean, step) for name, mean in means.items()}
     objective.compose(terms, step).backward()  # type: ignore[no-untyped-call]
     return Share(
-        masks, {name: term.grad if term.grad is not None else term.detach() * 0 for name, term in terms.items()}
+        masks,
+        {name: mean.grad if mean.grad is not None else mean.detach() * 0 for name, mean in means.items()},
+        {name: term.detach() for name, term in terms.items()},
     )
 
 
@@ -157,15 +168,18 @@ def _sums(owner: str, term: LossTerm, step: Step, batch: Batch, outputs: Outputs
     except Exception as error:
         error.add_note(f"raised by plugin {owner!r} in the loss term {term.name!r}")
         raise
-    if found.values.shape != found.mask.shape:
+    features = found.values.shape[-1:] if term.of_means else ()
+    if found.values.shape != (*found.mask.shape, *features):
         raise PluginError(
             f"loss term {term.name!r} of plugin {owner!r}: values {tuple(found.values.shape)} and mask "
             f"{tuple(found.mask.shape)} differ in shape: return both unreduced, of one shape"
+            f"{' but for the last dimension, the features' if term.of_means else ''}"
         )
-    mask = found.mask.to(found.values.dtype)
+    total = found.mask.sum().detach().to(found.values.dtype)
+    mask = found.mask.to(found.values.dtype).reshape((*found.mask.shape, *(1 for _ in features)))
     # where the mask is zero the value must not matter, not even if it is infinite
-    values = torch.where(mask > 0, found.values, torch.zeros_like(found.values))
-    return Sums((values * mask).sum(), mask.sum().detach())
+    values = torch.where(mask > 0, found.values, torch.zeros_like(found.values)) * mask
+    return Sums(values.reshape((-1, *features)).sum(0), total)
 
 
 def check_finite(terms: Mapping[str, float], owners: Mapping[str, str], step: Step) -> None:

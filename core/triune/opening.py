@@ -47,6 +47,7 @@ class Opened:
             {split: one.fires for split, one in found.items()},
             {split: one.abstained for split, one in found.items()},
             {name: reason for one in found.values() for name, reason in one.reasons.items()},
+            self.bundle.space,
         )
 
     def constraining(self, rules: GroundedRules) -> Callable[[Outputs, Batch], Outputs]:

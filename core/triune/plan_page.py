@@ -65,7 +65,12 @@ def as_json(plan: Plan) -> dict[str, JSON]:
         "groups": [_plain_group(group, plan.training.weight_decay) for group in plan.groups],
         "loss": {
             "terms": {
-                name: {"owner": owner, "weight": _plain_weight(term.weight), "replaces": list(term.replaces)}
+                name: {
+                    "owner": owner,
+                    "weight": _plain_weight(term.weight),
+                    "replaces": list(term.replaces),
+                    "note": term.note,
+                }
                 for name, (owner, term) in plan.terms.items()
             },
             "composer": plan.composer,
@@ -194,6 +199,9 @@ def _losses(plan: Plan) -> Iterator[str]:
         instead = f", instead of {listed(term.replaces)}" if term.replaces else ""
         rows.append((shortened(name, 24), str(term.weight), f"{owner}{instead}"))
     yield from aligned(rows, indent="  ")
+    for name, (_, term) in plan.terms.items():
+        if term.note:
+            yield from wrapped(term.note, "  ", f"{name}: ")
     composer = f"plugin {plan.composer!r}" if plan.composer else "their sum"
     yield f"  composed by: {composer}"
     if plan.rules:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from triune.data import label_set
 from triune.errors import PlanError, listed, nearest
-from triune.hooks import given
+from triune.hooks import declared, given
 from triune.hookspecs import LossComposition, ParameterFreezing, RuleApplication
 from triune.optimisation import Group, groups_of
 from triune.types import LossTerm, ParameterClaim, Seat
@@ -177,19 +177,32 @@ def idle_stretch(groups: Iterable[Group], total: int) -> int | None:
 
 
 def unconsumed(rules: GroundedRules, hooks: Hooks) -> list[str]:
-    """Return a problem for each rule that no active method will read."""
-    from triune.hooks import declared
+    """Return a problem for each rule that is kept from the seats that active methods ask for."""
+    asked = asked_seats(hooks)
+    idle = [rule.name for rule in rules.rules if not rule.seats & asked]
+    if not idle or not asked:
+        return []
+    return [
+        f"nothing reads rule {listed(map(repr, idle), 5)}: no active method asks for rules in its seats; "
+        "name a rule method under methods that does, or leave the rules out"
+    ]
 
+
+def only_reported(rules: GroundedRules, hooks: Hooks) -> list[str]:
+    """Return a note where rules act nowhere, because no method asks for any."""
+    if not len(rules) or asked_seats(hooks):
+        return []
+    return [
+        f"no active method asks for rules: {len(rules)} rules do not act, and the report says how far they are kept"
+    ]
+
+
+def asked_seats(hooks: Hooks) -> frozenset[Seat]:
+    """Return the seats in which active methods read rules."""
     asked = {Seat(seat) for plugin in hooks.plugins.values() for seat in declared(plugin, "seats")}
     asked |= {Seat.LABELS} if hooks.implementers(RuleApplication.label_examples) else set()
     asked |= {Seat.STRUCTURE} if hooks.implementers(RuleApplication.constrain_outputs) else set()
-    idle = [rule.name for rule in rules.rules if not rule.seats & asked]
-    if not idle:
-        return []
-    return [
-        f"nothing reads rule {listed(map(repr, idle), 5)}: no active method asks for rules in "
-        f"{'its seats' if asked else 'any seat'}; name a rule method under methods, or leave the rules out"
-    ]
+    return frozenset(asked)
 
 
 def contested(hooks: Hooks) -> list[str]:

@@ -23,6 +23,7 @@ from triune.planning import (
     Steps,
     checked,
     contested,
+    only_reported,
     planned_groups,
     planned_terms,
     table_of,
@@ -74,7 +75,7 @@ def prepare(
     examples = encode(opened.bundle, data)
     train, rules, notes = training_examples(opened, data, rules, examples)
     examples = {**examples, "train": train}
-    owned_terms = hooks.collect(LossComposition.loss_terms, run=run, rules=rules, layout=opened.layout)
+    owned_terms = hooks.collect(LossComposition.loss_terms, run=run, rules=rules, layout=opened.layout, train=train)
     terms, term_problems = planned_terms(owned_terms)
     steps = steps_of(run, len(train))
     claims = hooks.collect(ParameterFreezing.claim_parameters, run=run, layout=opened.layout)
@@ -97,7 +98,7 @@ def prepare(
         memory=memory_of(opened, groups, steps, seen),
         machine={"device": run.device, "precision": precision_of(run), **(machine or {})},
         writes=(),
-        notes=(*data.notes, *abstentions(rules), *notes),
+        notes=(*data.notes, *abstentions(rules), *only_reported(rules, hooks), *notes),
     )
     return Prepared(opened, data, rules, examples, objective, plan)
 

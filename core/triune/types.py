@@ -87,9 +87,11 @@ class Batch:
 class Outputs:
     """What the model says of a batch."""
 
-    scores: Tensor  # (batch, classes) the task's raw scores
+    scores: Tensor  # (batch, classes) the task's raw scores; of sequences (batch, tokens, tags)
     space: OutputSpace  # what the scores are scores of
     hidden: Tensor | None = None  # (batch, features) the representation the head reads, where there is one
+    mask: Tensor | None = None  # (batch, tokens) which tokens of sequences count
+    decided: Tensor | None = None  # booleans like the scores: the answer, where a structure decides it as a whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +102,8 @@ class TermValues:
     learns from, so that parts and processes add up to the whole batch.
     """
 
-    values: Tensor  # (batch, …)
-    mask: Tensor  # same shape; 0 where the term does not apply, else the value's weight
+    values: Tensor  # (batch, …); of a term of means (batch, …, features)
+    mask: Tensor  # same shape, without the features; 0 where the term does not apply, else the value's weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,9 @@ class LossTerm:
         counts: the sum of the mask, (), from the batch alone. Without it a batch that is split into parts is
             forwarded once more, to learn what to divide by.
         replaces: names of terms that this one stands in for.
+        of_means: makes a term of the means of `compute`'s features, (features,), over everything the step learns
+            from, where a loss is no mean of losses: label marginals against a prior (Mann & McCallum 2007).
+        note: what the plan says beside it.
     """
 
     name: str
@@ -122,6 +127,8 @@ class LossTerm:
     weight: Schedule = field(default_factory=lambda: Schedule.constant(1.0))
     counts: Callable[[Batch], Tensor] | None = None
     replaces: tuple[str, ...] = ()
+    of_means: Callable[[Step, Tensor], Tensor] | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +230,7 @@ class GroundedRules:
     fires: Mapping[str, NDArray[np.bool_]]  # split → (rules, examples)
     abstained: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)  # split → (rules,) how many could not
     reasons: Mapping[str, str] = field(default_factory=dict)  # by the rule's name: why it abstained
+    space: OutputSpace | None = None  # the outputs that the rules speak of
 
     def __len__(self) -> int:
         return len(self.rules)

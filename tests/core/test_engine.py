@@ -311,6 +311,18 @@ class Speaks:
         yield triune.Rule("warm", then=triune.Label("warm"))
 
 
+class SpeaksInOneSeat:
+    @hookimpl
+    def rules(self):
+        yield triune.Rule("warm", then=triune.Label("warm"), seats=frozenset({triune.Seat.LOSS}))
+
+
+class Structures:
+    @hookimpl
+    def constrain_outputs(self):
+        return None
+
+
 class SpeaksNonsense:
     @hookimpl
     def rules(self):
@@ -324,7 +336,7 @@ class SpeaksNonsense:
         ({"same": Same()}, "plugins 'toy' and 'same' both contribute a loss term 'task'"),
         ({"replaces": Replaces("tsak")}, "replaces 'tsak', which nobody contributes; did you mean 'task'"),
         ({"freezes": Freezes(), "trains": Trains()}, "plugin 'trains' trains Name"),
-        ({"speaks": Speaks()}, "nothing reads rule 'warm'"),
+        ({"speaks": SpeaksInOneSeat(), "structures": Structures()}, "nothing reads rule 'warm'"),
         (
             {"speaks": SpeaksNonsense()},
             "rule 'hot': 'wram' is not a label of this task; labels: cold, warm; did you mean",
@@ -335,6 +347,12 @@ def test_conflicts_surface_in_the_plan(tmp_path, others, sentence):
     with pytest.raises(PlanError, match=sentence):
         trained(tmp_path, *others, **others)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_rules_that_no_method_asks_for_are_reported_on_and_the_plan_says_so(tmp_path):
+    done = trained(tmp_path, "speaks", speaks=Speaks())
+    assert any("no active method asks for rules" in note for note in done.facts["notes"])
+    assert 0 <= done.metrics["valid"]["rules"]["warm"]["violation_rate"] <= 1
 
 
 def test_a_metric_that_nobody_measures_is_refused_before_training(tmp_path):

@@ -58,6 +58,7 @@ def gradient(made, examples, parts):
         loss, terms = made(batch, STEP, share)
         loss.backward()
         totals = {name: totals.get(name, 0) + value for name, value in terms.items()}
+    totals = {**totals, **((share and share.terms) or {})}
     return torch.cat([p.grad.flatten() for p in made.parameters() if p.grad is not None]), totals
 
 
@@ -66,11 +67,23 @@ def product(terms, step):
     return (terms["task"] * terms["confident"]).sqrt() + terms["task"]
 
 
+def marginals_at(prior):
+    """A term of means: the divergence of label marginals from a prior."""
+
+    def compute(step, batch, outputs):
+        return TermValues(outputs.space.probabilities(outputs.scores), batch.weights)
+
+    return LossTerm("marginals", compute, of_means=lambda step, m: (prior * (prior / m).log()).sum())
+
+
+MARGINALS = marginals_at(torch.tensor([0.8, 0.2]))
 CASES = {
     "counted": ([task(True)], None),
     "not counted": ([task(False)], None),
     "mask from the model": ([task(True), LossTerm("confident", confident, Schedule.constant(0.3))], None),
     "composed": ([task(True), LossTerm("confident", confident)], product),
+    "of means": ([task(True), MARGINALS], None),
+    "composed with one of means": ([task(True), LossTerm("confident", confident), MARGINALS], product),
 }
 
 
@@ -154,3 +167,9 @@ def test_schedules_weigh_terms_by_the_step():
     late = made(batch, Step(10, 10))[1]["task"]
     assert made(batch, Step(0, 10))[1]["task"] == 0
     torch.testing.assert_close(made(batch, Step(5, 10))[1]["task"], late / 2)
+
+
+def test_a_term_of_means_needs_a_mask_without_the_features():
+    wrong = LossTerm("wrong", lambda step, batch, outputs: TermValues(outputs.scores, outputs.scores), of_means=sum)
+    with pytest.raises(PluginError, match=r"differ in shape.*but for the last dimension, the features"):
+        objective([wrong])(batch_of().batch(np.arange(4)), STEP)

@@ -32,7 +32,10 @@ def values(subject: Subject) -> Iterator[str]:
 def _of_term(term: LossTerm, found: TermValues, examples: int) -> Iterator[str]:
     shape, mask = tuple(found.values.shape), tuple(found.mask.shape)
     said = f"loss term {term.name!r}"
-    if shape != mask:
+    if term.of_means and shape[:-1] != mask:
+        yield f"{said}: values {shape} of a term of means need a mask {shape[:-1]}, and it has {mask}"
+        return
+    if not term.of_means and shape != mask:
         yield f"{said}: values {shape} and mask {mask} differ in shape: return both unreduced, of one shape"
         return
     if shape[:1] != (examples,):

@@ -1,0 +1,151 @@
+"""The prior guard: satisfying a rule by predicting one class must not pay.
+
+Without it, pushing rules raises satisfaction and lowers accuracy, until one class is all that is predicted. The
+guard is KL(prior ‖ marginals), where the marginals are the mean of the predicted probabilities over what the
+last steps learnt from (label regularisation: Mann & McCallum 2007, eq. 5).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, Field
+
+from triune.errors import PlanError, listed, nearest
+from triune.schedules import Schedule
+from triune.types import LossTerm, TermValues
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from triune.examples import Examples
+    from triune.spaces import OutputSpace
+    from triune.types import Batch, Outputs, Step
+
+SHARE = 0.1
+"""How much one step's marginals count in the running ones: a batch alone is too small to hold every class."""
+
+
+class Guarded(BaseModel, frozen=True, extra="forbid"):
+    """Settings of a method that pushes rules, and so needs a guard."""
+
+    guard: Schedule = Field(
+        default_factory=lambda: Schedule.constant(1.0),
+        description="Weight of the prior guard, which keeps rules from being satisfied by predicting one class. "
+        "0 leaves it out.",
+    )
+    prior: dict[str, float] | None = Field(
+        None,
+        description="How often each label is expected. null: as in the labelled training examples; without any, all "
+        "labels alike.",
+    )
+
+
+class Guard:
+    """A loss term that keeps label marginals at a prior, and the running marginals that it remembers."""
+
+    def __init__(self, prior: NDArray[np.float32], space: OutputSpace) -> None:
+        """Begin at the prior, (labels,)."""
+        import torch
+
+        self.space = space
+        self.prior = torch.from_numpy(prior)
+        self.running = self.prior.clone()  # (labels,)
+        self._next = self.running
+
+    def term(self, name: str, weight: Schedule, note: str) -> LossTerm:
+        """Return the loss term."""
+        return LossTerm(name, self.marginals, weight=weight, of_means=self.divergence, note=note)
+
+    def marginals(self, step: Step, batch: Batch, outputs: Outputs) -> TermValues:
+        """Return (batch, labels) probabilities, of sequences (batch, tokens, tags), and what they count."""
+        p = self.space.probabilities(outputs.scores)
+        mask = p.new_ones(p.shape[:-1]) if outputs.mask is None else outputs.mask.to(p.dtype)
+        return TermValues(p, mask)
+
+    def divergence(self, step: Step, means: Tensor) -> Tensor:
+        """Return KL(prior ‖ running marginals), (), whose gradient is that of this step's marginals `means`."""
+        running = self.running.to(means)
+        smooth = (1 - SHARE) * running + SHARE * means.detach()
+        self._next = smooth.cpu()
+        m = (smooth + means - means.detach()).clamp(1e-6, 1 - 1e-6)  # the value of `smooth`, the gradient of `means`
+        prior = self.prior.to(means)
+        divergence = (prior * (prior / m).log()).sum()
+        if self.space.kind == "binaries":
+            divergence = divergence + ((1 - prior) * ((1 - prior) / (1 - m)).log()).sum()
+            divergence = divergence / len(prior)
+        return divergence
+
+    def commit(self) -> None:
+        """Remember the marginals of the step that was done: call it when `Stepped` is told."""
+        self.running = self._next
+
+    def state_dict(self) -> dict[str, object]:
+        """Return the running marginals."""
+        return {"running": self.running}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take the running marginals back."""
+        self.running = self._next = state["running"]
+
+
+def guard_of(settings: Guarded, space: OutputSpace, train: Examples) -> tuple[Guard | None, str]:
+    """Return the guard of a method and a sentence on it; None where the settings or the labels allow none.
+
+    Raises:
+        PlanError: the stated prior names an unknown label, misses one, or holds no shares.
+    """
+    if settings.guard.is_constant and settings.guard.start == 0:
+        return None, "no prior guard"
+    found = stated(settings.prior, space) if settings.prior else observed(space, train)
+    if found is None:
+        return None, "no prior guard, as no example has a label: state how often each label holds as prior"
+    prior, said = found
+    shares = ", ".join(f"{label} {share:.2f}" for label, share in zip(space.labels[:8], prior.tolist(), strict=False))
+    return Guard(prior, space), f"prior {said}: {shares}{', …' if len(space.labels) > 8 else ''}"
+
+
+def stated(prior: Mapping[str, float], space: OutputSpace) -> tuple[NDArray[np.float32], str]:
+    """Return (labels,) the shares that the user states."""
+    import numpy as np
+
+    known = [str(label) for label in space.labels]
+    problems = [
+        f"prior: {name!r} is not a label of this task; labels: {listed(known)}{nearest(name, known)}"
+        for name in prior
+        if name not in known
+    ]
+    missing = [name for name in known if name not in prior]
+    if missing:
+        problems.append(f"prior: no share for {listed(map(repr, missing))}: give one for every label")
+    problems.extend(
+        f"prior: {name!r} has {share:g}, wanted above 0 and at most 1"
+        for name, share in prior.items()
+        if not 0 < share <= 1
+    )
+    if problems:
+        raise PlanError(problems)
+    shares = np.asarray([prior[name] for name in known], dtype=np.float32)
+    if space.kind != "binaries" and abs(float(shares.sum()) - 1) > 0.01:
+        raise PlanError([f"prior: the shares add up to {shares.sum():.3f}, wanted 1: one label of several is right"])
+    return (shares if space.kind == "binaries" else shares / shares.sum()).clip(1e-4, 1 - 1e-4), "as stated"
+
+
+def observed(space: OutputSpace, train: Examples) -> tuple[NDArray[np.float32], str] | None:
+    """Return (labels,) how often each label holds in the labelled examples, one added to each count.
+
+    Without labels it is uniform where one of several is right, and unknown where each may hold or not.
+    """
+    import numpy as np
+
+    several = space.kind == "binaries"
+    totals, decisions = train.label_totals()
+    if not decisions:
+        even = np.full(len(space.labels), 1 / len(space.labels), dtype=np.float32)
+        return None if several else (even, "uniform, as no example has a label")
+    smoothed = (totals + 1) / (decisions + (2 if several else len(space.labels)))
+    return smoothed.astype(np.float32), f"of {decisions:,} labels"
