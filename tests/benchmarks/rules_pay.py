@@ -1,0 +1,378 @@
+"""What published rules are worth on real data: no labels, 8 or 32 a class, with rules and without.
+
+    python tests/benchmarks/rules_pay.py [--sets trec,sms] [--labels 0,8,32] [--seeds 0,1,2,3,4] [--arms weak,loss]
+                                         [--workers 2] [--results rules_pay.json] [--table]
+
+Every arm gets the same encoder, the same labelled rows (drawn by the seed), the same number of steps and the same
+test rows; arms with rules also get the text of up to 1,500 training rows without their labels. No arm looks at a
+validation label: the last model is measured, so that nothing is tuned on labels that others do not have. Rules vote as
+their authors published it. A finished job is not repeated.
+
+Arms: `learning` has labels alone; `projection` is the same model, its predictions projected onto the rules; `weak`
+learns from the votes of rules (majority) where there is no label; `loss`, `regulariser`, `teacher` push the rules in
+these seats; `majority` is the vote of the rules on the test rows, nothing trained.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import mean, stdev
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import pandas as pd
+
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+TEXTS = 1_500  # rows whose text is learnt from without their labels
+CUT_SEED = 0
+DEFAULTS = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+
+Row = dict[str, Any]  # read from JSON
+
+
+@dataclass(frozen=True, slots=True)
+class TextSet:
+    """Where a data set lies, and what is measured on it."""
+
+    folder: str
+    test_rows: int = 2_000
+    metric: str = "accuracy"
+
+
+SETS = {
+    "trec": TextSet("trec_question"),
+    "youtube": TextSet("youtube_spam"),
+    "sms": TextSet("sms_spam", metric="macro_f1"),
+    "agnews": TextSet("agnews_rules"),
+    "semeval": TextSet("semeval_relations"),
+}
+LEARN: list[object] = [{"use": "top-layers", "blocks": 3}]
+ARMS: dict[str, list[object]] = {
+    "learning": [],
+    "weak": [{"use": "weak-labels", "model": "majority"}],
+    "loss": ["semantic-loss"],
+    "regulariser": ["rule-regulariser"],
+    "teacher": ["rule-teacher"],
+}
+RULES_ALONE = ("weak", "loss", "teacher")  # arms that can do without a label
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One training."""
+
+    set: str
+    labels: int  # a class
+    seed: int
+    arm: str
+
+
+# The rows.
+
+
+def rows_of(folder: str, split: str) -> list[Row]:
+    """Return the rows of one split of a data set."""
+    with gzip.open(DATA / folder / f"{split}.jsonl.gz", "rt", encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def text_of(row: Row) -> str:
+    """Return the text; of two entities and their sentence, all three."""
+    return f"{row['entity1']} ; {row['entity2']} ; {row['text']}" if "entity1" in row else str(row["text"])
+
+
+def table_of(rows: Sequence[Row], rules: Sequence[Row], labels: Sequence[str]) -> pd.DataFrame:
+    """Return text, label and, for each rule, whether it votes for its label."""
+    import pandas as pd
+
+    votes = [[int(vote) for vote in row["weak_labels"]] for row in rows]
+    # a rule that votes for several labels is several rules
+    fires = {
+        f"{rule['id']}:{label}": [str(int(vote[place] == labels.index(label))) for vote in votes]
+        for place, rule in enumerate(rules)
+        for label in labels_of(rule, labels)
+    }
+    return pd.DataFrame({"text": [text_of(row) for row in rows], "label": [row["label"] for row in rows], **fires})
+
+
+def labels_of(rule: Row, labels: Sequence[str]) -> list[str]:
+    """Return the labels that a rule can vote for."""
+    return [rule["label"]] if rule.get("label") in labels else list(labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """What a job learns from and is measured on."""
+
+    labels: list[str]
+    rules: list[tuple[str, str]]  # column, label
+    train: pd.DataFrame
+    unlabelled: pd.DataFrame
+    test: pd.DataFrame
+
+
+def tables_of(job: Job) -> Tables:
+    """Draw the labelled rows by the seed; the others are text alone."""
+    chosen = SETS[job.set]
+    written = json.loads((DATA / chosen.folder / "rules.json").read_text(encoding="utf-8"))
+    labels = [str(label) for label in written["labels"]]
+    rows, test = rows_of(chosen.folder, "train"), rows_of(chosen.folder, "test")
+    if len(test) > chosen.test_rows:
+        test = random.Random(CUT_SEED).sample(test, chosen.test_rows)
+    order = random.Random(job.seed).sample(range(len(rows)), len(rows))
+    counts = dict.fromkeys(labels, 0)
+    picked = []
+    for place in order:
+        label = rows[place]["label"]
+        if counts[label] < job.labels:
+            counts[label] += 1
+            picked.append(place)
+    others = [place for place in order if place not in set(picked)][:TEXTS]
+    tables = [
+        table_of(part, written["rules"], labels)
+        for part in ([rows[p] for p in picked], [rows[p] for p in others], test)
+    ]
+    columns = [name for name in tables[2].columns if name not in ("text", "label")]
+    return Tables(labels, [(name, name.partition(":")[2]) for name in columns], *tables)
+
+
+# A run.
+
+
+class PublishedRules:
+    """A rule for every column of votes."""
+
+    def __init__(self, rules: Sequence[tuple[str, str]]) -> None:
+        self.written = rules
+
+    def rules(self) -> Iterator[object]:
+        """Contribute them."""
+        from triune import Label, Rule
+        from triune.conditions import Column
+
+        for column, label in self.written:
+            yield Rule(column, then=Label(label), when=Column(column, "equals", 1), confidence=0.9)
+
+
+def plugin_of(tables: Tables) -> object:
+    """Return the rules as a plugin of the run."""
+    from triune import hookimpl
+
+    marked = type("Published", (PublishedRules,), {"rules": hookimpl(lambda self: PublishedRules.rules(self))})
+    return marked(tables.rules)
+
+
+def run(job: Job, directory: Path) -> Row:
+    """Train, and return what was measured on the test rows."""
+    import pandas as pd
+
+    import triune
+
+    tables = tables_of(job)
+    train = tables.train
+    if job.arm != "learning":
+        times = max(round(len(tables.unlabelled) / (2 * max(len(train), 1))), 1)  # a third of what is learnt from
+        train = pd.concat([train] * times) if len(train) else train
+        text = tables.unlabelled.assign(label=None)
+        train = pd.concat([train, text], ignore_index=True)
+    result = triune.run(
+        configuration(job, tables.labels, directory),
+        data={"train": train, "test": tables.test},
+        plugins={"published": plugin_of(tables)},
+    )
+    test = result.metrics["test"]
+    return {
+        "metrics": {name: test[name] for name in ("accuracy", "macro_f1", "largest_predicted_share")},
+        "projection": {name: test.get("projection", {}).get(name) for name in ("accuracy", "macro_f1")},
+        "overall": test.get("rules_overall"),
+    }
+
+
+def configuration(job: Job, labels: Sequence[str], directory: Path) -> dict[str, object]:
+    """Say the job in the words of triune."""
+    alone = job.arm == "learning"
+    return {
+        "task": {"use": "text-classification", "model": MODEL, "labels": list(labels)},
+        "data": {"use": "table", "text": "text", "label": "label"},
+        "methods": [*LEARN, *ARMS[job.arm]],
+        "rules": ["published"],
+        "training": {
+            "epochs": 100,
+            "max_steps": 120,
+            "batch_size": 16 if alone else 32,
+            "learning_rate": 2e-4,
+            "max_length": 96,
+            "seed": job.seed,
+            "threads": 1,
+            "validation": 0.0,
+            "early_stopping": None,
+            "keep_best": False,
+            #"baselines": False,
+            "checkpoint_every": 1_000,
+        },
+        "output": str(directory / "run"),
+    }
+
+
+def majority(name: str, seeds: Sequence[int]) -> list[Mapping[str, float]]:
+    """Return what the majority of the rules' votes scores on the test rows, ties and silence drawn by the seed."""
+    import numpy as np
+    from sklearn.metrics import accuracy_score, f1_score
+
+    tables = tables_of(Job(name, 0, 0, "majority"))
+    votes = np.zeros((len(tables.test), len(tables.labels)))
+    for column, label in tables.rules:
+        votes[:, tables.labels.index(label)] += tables.test[column].to_numpy() == "1"
+    gold = tables.test["label"].to_numpy()
+    found = []
+    for seed in seeds:
+        noise = np.random.default_rng(seed).random(votes.shape) * 0.5
+        said = np.asarray(tables.labels)[(votes + noise).argmax(1)]
+        found.append(
+            {"accuracy": float(accuracy_score(gold, said)), "macro_f1": float(f1_score(gold, said, average="macro"))}
+        )
+    return found
+
+
+# The jobs: each worker takes what nobody has done, and keeps each result at once.
+
+
+def every_job(sets: Sequence[str], labels: Sequence[int], seeds: Sequence[int], arms: Sequence[str]) -> list[Job]:
+    """Return the jobs, one seed of everything after the other."""
+    return [
+        Job(name, count, seed, arm)
+        for seed in seeds
+        for name in sets
+        for count in labels
+        for arm in arms
+        if count or arm in RULES_ALONE
+    ]
+
+
+def read(results: Path) -> dict[Job, Row]:
+    """Return what is done."""
+    lines = results.read_text(encoding="utf-8").splitlines() if results.exists() else []
+    return {Job(**one["job"]): one for one in map(json.loads, lines)}
+
+
+def work(jobs: Sequence[Job], results: Path) -> None:
+    """Do the jobs one after the other; the result of each is a line of the file."""
+    for job in jobs:
+        if job in read(results):
+            continue
+        began = time.monotonic()
+        with tempfile.TemporaryDirectory() as folder:
+            found = run(job, Path(folder))
+        line = json.dumps({"job": asdict(job), **found, "seconds": round(time.monotonic() - began, 1)})
+        with results.open("a", encoding="utf-8") as lines:
+            lines.write(line + "\n")
+        print(f"{job}: {found['metrics']} in {time.monotonic() - began:.0f} s", flush=True)
+
+
+def work_apart(jobs: Sequence[Job], options: argparse.Namespace) -> None:
+    """Part the jobs among processes of one thread each."""
+    shares = [json.dumps([asdict(job) for job in jobs[number :: options.workers]]) for number in range(options.workers)]
+    command = [sys.executable, __file__, "--results", str(options.results)]
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / f"{number}.json" for number in range(len(shares))]
+        for path, share in zip(paths, shares, strict=True):
+            path.write_text(share, encoding="utf-8")
+        workers = [subprocess.Popen([*command, "--jobs", str(path)], env={**DEFAULTS, **os.environ}) for path in paths]
+        codes = [worker.wait() for worker in workers]
+        if any(codes):
+            sys.exit("a worker failed: its output is above; what is done is kept, and the same command goes on")
+
+
+# The table.
+
+
+def summary(values: Sequence[float | None]) -> str:
+    """Return mean and spread in points."""
+    numbers = [100 * value for value in values if value is not None]
+    if not numbers:
+        return "–"
+    return f"{mean(numbers):.1f} ± {stdev(numbers):.1f}" if len(numbers) > 1 else f"{mean(numbers):.1f}"
+
+
+def lines_of_table(options: argparse.Namespace) -> Iterator[str]:
+    """Yield the table as Markdown: a line for each set and number of labels, a column for each arm."""
+    done = read(options.results)
+    arms = ["learning", "projection", *[arm for arm in options.arms if arm != "learning"]]
+    yield f"| set, metric | labels a class | majority | {' | '.join(arms)} |"
+    yield "|---|---:|" + "---:|" * (len(arms) + 1)
+    for name in options.sets:
+        metric = SETS[name].metric
+        votes = summary([one[metric] for one in majority(name, options.seeds)])
+        for count in options.labels:
+            cells = [summary(list(_values(done, options, name, count, arm, metric))) for arm in arms]
+            yield f"| {name}, {metric} | {count} | {votes} | {' | '.join(cells)} |"
+
+
+def _values(
+    done: Mapping[Job, Row], options: argparse.Namespace, name: str, count: int, arm: str, metric: str
+) -> Iterator[float | None]:
+    trained, figures = ("learning", "projection") if arm == "projection" else (arm, "metrics")
+    for seed in options.seeds:
+        found = done.get(Job(name, count, seed, trained))
+        if found:
+            yield found[figures][metric]
+
+
+# The command.
+
+
+def names_in(text: str) -> list[str]:
+    """Split a comma-separated option."""
+    return [part for part in text.split(",") if part]
+
+
+def numbers_in(text: str) -> list[int]:
+    """Split a comma-separated option of numbers."""
+    return [int(part) for part in names_in(text)]
+
+
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sets", type=names_in, default=list(SETS), help=f"of {', '.join(SETS)}")
+    parser.add_argument("--labels", type=numbers_in, default=[0, 8, 32])
+    parser.add_argument("--seeds", type=numbers_in, default=[0, 1, 2, 3, 4])
+    parser.add_argument("--arms", type=names_in, default=list(ARMS), help=f"of {', '.join(ARMS)}")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--results", type=Path, default=Path("rules_pay.json"))
+    parser.add_argument("--table", action="store_true", help="run nothing, print the table of what is done")
+    parser.add_argument("--jobs", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args(argv)
+    if unknown := (set(options.sets) - set(SETS)) | (set(options.arms) - set(ARMS)):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; sets: {', '.join(SETS)}; arms: {', '.join(ARMS)}")
+    return options
+
+
+def main() -> None:
+    """Run what is missing and print the table; be a worker where asked to."""
+    options = parse()
+    if options.jobs:
+        return work([Job(**one) for one in json.loads(options.jobs.read_text(encoding="utf-8"))], options.results)
+    if not DATA.is_dir():
+        sys.exit("rules_pay: skipped, the public data sets are not at ../shared/data beside this repository")
+    jobs = every_job(options.sets, options.labels, options.seeds, options.arms)
+    if not options.table:
+        work_apart([job for job in jobs if job not in read(options.results)], options)
+    print("\n".join(lines_of_table(options)))
+
+
+if __name__ == "__main__":
+    main()
