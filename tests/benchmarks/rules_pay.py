@@ -60,7 +60,7 @@ SETS = {
     "agnews": TextSet("agnews_rules"),
     "semeval": TextSet("semeval_relations"),
 }
-LEARN: list[object] = [{"use": "top-layers", "blocks": 2}]
+LEARN: list[object] = [{"use": "top-layers", "blocks": 3}]
 ARMS: dict[str, list[object]] = {
     "learning": [],
     "weak": [{"use": "weak-labels", "model": "majority"}],
@@ -185,7 +185,7 @@ def run(job: Job, directory: Path) -> Row:
     tables = tables_of(job)
     train = tables.train
     if job.arm != "learning":
-        times = max(round(len(tables.unlabelled) / (2 * max(len(train), 1))), 1)  # a third of what is learnt from
+        times = max(round(len(tables.unlabelled) / max(len(train), 1)), 1)  # half of what is learnt from
         train = pd.concat([train] * times) if len(train) else train
         text = tables.unlabelled.assign(label=None)
         train = pd.concat([train, text], ignore_index=True)
@@ -211,7 +211,9 @@ def projected(folder: Path, tables: Tables) -> Mapping[str, float]:
     from triune.spaces import Categorical
 
     said = triune.predict(folder, tables.test, plugins={"published": plugin_of(tables)})
-    scores = torch.from_numpy(said[[f"probability of {label}" for label in tables.labels]].to_numpy(dtype="float32"))
+    scores = torch.from_numpy(
+        said[[f"probability of {label}" for label in tables.labels]].to_numpy(dtype="float32").copy()
+    )
     weight = log_odds(CONFIDENCE)
     rules = RuleSet(tuple(Weighted(name, Label(label), weight) for name, label in tables.rules))
     fires = torch.from_numpy((tables.test[[name for name, _ in tables.rules]] == "1").to_numpy().T.copy())
@@ -232,7 +234,6 @@ def scored(tables: Tables, said: Sequence[str]) -> Mapping[str, float]:
 
 def configuration(job: Job, labels: Sequence[str], directory: Path) -> dict[str, object]:
     """Say the job in the words of triune."""
-    alone = job.arm == "learning"
     return {
         "task": {"use": "text-classification", "model": MODEL, "labels": list(labels)},
         "data": {"use": "table", "text": "text", "label": "label"},
@@ -240,8 +241,8 @@ def configuration(job: Job, labels: Sequence[str], directory: Path) -> dict[str,
         "rules": ["published"],
         "training": {
             "epochs": 100,
-            "max_steps": 80,
-            "batch_size": 16 if alone else 32,
+            "max_steps": 120,
+            "batch_size": 16,
             "learning_rate": 2e-4,
             "max_length": 96,
             "seed": job.seed,
