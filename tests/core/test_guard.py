@@ -70,7 +70,7 @@ def test_below_the_floor_alone_a_label_is_pushed_up():
     means = torch.tensor([0.8, 0.2], requires_grad=True)
     value = guard.divergence(STEP, means)
     value.backward()
-    assert float(value) == 0 and not means.grad.any()
+    assert value.item() == 0 and not means.grad.any()
 
 
 @pytest.mark.parametrize(
