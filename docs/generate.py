@@ -42,6 +42,7 @@ PUBLIC_MODULES = (
         "examples",
         "tables",
         "models",
+        "pretrained",
         "config",
         "documents",
         "errors",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from triune.errors import PluginError, listed
+from triune.errors import PlanError, PluginError, listed
 from triune.hooks import given
 from triune.hookspecs import RuleApplication
 from triune.types import RuleLabels
@@ -60,6 +60,8 @@ def asked_for_labels(
     import pandas as pd
 
     space = opened.bundle.space
+    if train.bounds is not None:
+        raise PlanError(["rules cannot give labels to tokens: leave out the method that labels examples by rules"])
     decided = opened.hooks.decide(
         RuleApplication.label_examples,
         run=opened.run,

@@ -119,7 +119,7 @@ class View:
         """Return (examples,) texts as they are; a missing cell of a column is an empty one."""
         if (column, None) not in self._texts:
             cells = self.examples[self.roles["text"]].tolist() if column is None else self.cells(column)
-            self._texts[column, None] = ["" if cell is None else str(cell) for cell in cells]
+            self._texts[column, None] = [_text(cell) for cell in cells]
         return self._texts[column, None]
 
     def read(self, reading: Reading) -> list[str]:
@@ -178,6 +178,16 @@ def _token() -> regex.Pattern[str]:
     import regex  # not `re`, which splits the words of scripts with vowel signs
 
     return regex.compile(r"\w+|[^\w\s]")
+
+
+def _several(cell: object) -> bool:
+    return isinstance(cell, list | tuple)
+
+
+def _text(cell: object) -> str:
+    if _several(cell):
+        return " ".join(map(str, cast("list[object]", cell)))
+    return "" if cell is None else str(cell)
 
 
 def _blank(cell: object) -> bool:

@@ -6,17 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from triune.examples import Examples, Ragged
 from triune.models import locate
+from triune.pretrained import head_of, length_limit, save, tokenizer_of
 from triune.spaces import Binaries, Categorical, OutputSpace, target_matrix
 from triune.types import Bundle, Outputs
-from triune_text_classification.labels import shares_of, space_of
-from triune_text_classification.network import (
-    head_of,
-    length_limit,
-    network_of,
-    save,
-    start_at,
-    tokenizer_of,
-)
+from triune_text_classification.labels import check_texts, shares_of, space_of
+from triune_text_classification.network import network_of, start_at
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +23,7 @@ if TYPE_CHECKING:
 
 def bundle(config: TextClassification.Config, run: Run, data: Data) -> Bundle:
     """Return the model, pretrained or of a finished run, and how it is fed and saved."""
+    check_texts(data)
     space = run.finished.space if run.finished else space_of(data, config.multi_label, config.labels)
     source = run.finished.model if run.finished else locate(config.model, run.folder).path
     tokenizer = tokenizer_of(source, config.model)
