@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from triune.logic import Formula, SoftFormula
     from triune.select import Selector
     from triune.spaces import OutputSpace
+    from triune.token_rules import TokenRules
 
 LabelValue = str | int
 JSON = Mapping[str, "JSON"] | list["JSON"] | str | int | float | bool | None
@@ -233,6 +234,7 @@ class GroundedRules:
     abstained: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)  # split → (rules,) how many could not
     reasons: Mapping[str, str] = field(default_factory=dict)  # by the rule's name: why it abstained
     space: OutputSpace | None = None  # the outputs that the rules speak of
+    tokens: Mapping[str, TokenRules] = field(default_factory=dict)  # split → the tokens that rules speak of
 
     def __len__(self) -> int:
         return len(self.rules)
