@@ -43,6 +43,7 @@ PUBLIC_MODULES = (
         "tables",
         "models",
         "pretrained",
+        "reading",
         "config",
         "documents",
         "errors",

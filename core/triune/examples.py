@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from triune.data import Data
     from triune.types import Batch
 
 
@@ -140,6 +141,16 @@ class Examples:
     def with_targets(self, targets: NDArray[np.float32], labelled: NDArray[np.float32]) -> Examples:
         """Return the examples with other targets, as a labelling plugin decided them."""
         return replace(self, targets=targets, labelled=labelled)
+
+
+def weights_of(data: Data, split: str) -> NDArray[np.float32]:
+    """Return (examples,) how much each counts: 1 where no column says."""
+    import numpy as np
+
+    table, column = data.splits[split], data.roles.get("weight")
+    if column is None or column not in table.columns:
+        return np.ones(len(table), dtype=np.float32)
+    return table[column].to_numpy(dtype=np.float32)
 
 
 def joined(first: Examples, second: Examples) -> Examples:

@@ -22,16 +22,14 @@ from triune.cells import (
     token_cells,
     weight_cell,
 )
-from triune.data import Data, label_set, missing_column
-from triune.errors import DataError
+from triune.data import SPLITS, Data, Source, fingerprint, label_set, missing_column
+from triune.errors import DataError, listed, nearest
 from triune.overlaps import contradicted, repeated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
-
-    from triune.data import Source
 
 TEXTS = ("text", "text_pair", "prompt", "completion")
 
@@ -96,6 +94,35 @@ def assembled(columns: Columns, frames: Mapping[str, pd.DataFrame], sources: Map
     data = Data(splits, roles, sources)
     notes = [note for table in tables.values() for note in table.notes]
     return Data(splits, roles, sources, (*notes, *repeated(data), *contradicted(data)))
+
+
+def checked_frames(frames: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Return tables that come from Python, by split.
+
+    Raises:
+        DataError: a name is no split, or a value no frame.
+    """
+    import pandas as pd
+
+    for split, frame in frames.items():
+        if split not in SPLITS:
+            raise DataError(f"data[{split!r}]: not a split; splits: {listed(SPLITS)}{nearest(split, SPLITS)}")
+        if not isinstance(frame, pd.DataFrame):
+            raise DataError(
+                f"data[{split!r}]: found {type(frame).__name__}, wanted a pandas DataFrame; "
+                "pass one, or name a file in the configuration"
+            )
+    return dict(frames)
+
+
+def framed(split: str, frame: pd.DataFrame) -> tuple[pd.DataFrame, Source]:
+    """Return a frame from Python as a raw table, its index counting the rows, and where it came from."""
+    import pandas as pd
+
+    table = frame.copy(deep=False)
+    table.columns = pd.Index([str(name) for name in frame.columns], dtype=object)
+    table.index = pd.RangeIndex(len(frame), name="row")
+    return table, Source(f"the frame given as {split}", "row", fingerprint(frame), len(frame))
 
 
 def _in_tokens(frame: pd.DataFrame, text: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from triune.examples import Examples, Ragged
+from triune.examples import Examples, Ragged, weights_of
 from triune.models import locate
 from triune.pretrained import head_of, length_limit, save, tokenizer_of
 from triune.spaces import Binaries, Categorical, OutputSpace, target_matrix
@@ -13,9 +13,6 @@ from triune_text_classification.labels import check_texts, shares_of, space_of
 from triune_text_classification.network import network_of, start_at
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from triune import Run
     from triune.data import Data
     from triune_text_classification import TextClassification
@@ -63,13 +60,3 @@ def encode(data: Data, split: str, space: OutputSpace, tokenizer: Any, limit: in
         weights=weights_of(data, split),
         split=split,
     )
-
-
-def weights_of(data: Data, split: str) -> NDArray[np.float32]:
-    """Return (examples,) how much each counts: 1 where no column says."""
-    import numpy as np
-
-    table, column = data.splits[split], data.roles.get("weight")
-    if column is None or column not in table.columns:
-        return np.ones(len(table), dtype=np.float32)
-    return table[column].to_numpy(dtype=np.float32)
