@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from triune.alignment import duration
-from triune.events import Evaluated, Event, Finished, Planned, Stepped, Warned
+from triune.events import Beside, Evaluated, Event, Finished, Planned, Stepped, Warned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -70,11 +70,21 @@ class Watch:
             self._finished = True
             self._display.close()
             self._display.line(f"training ended after step {event.step.index}: {event.reason}; evaluating …")
+        elif isinstance(event, Beside):
+            self._beside(event)
         elif isinstance(event, Warned):
             self._display.line(f"warning: {event.message}")
         elif isinstance(event, Planned):
             self._recent = Recent()
             self._finished = False
+
+    def _beside(self, event: Beside) -> None:
+        """Show what happens in a run beside this one as its own, under its name."""
+        if isinstance(event.event, Planned):
+            self._display.line(f"beside it, {event.name} …")
+            self._recent, self._finished = Recent(), False
+            return
+        self(event.event)
 
 
 class Recent:
