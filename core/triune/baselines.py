@@ -7,34 +7,22 @@ steps as the run itself. Hu et al.'s gains, for one, come almost entirely from t
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from triune.config import LoadedConfig, NamedPlugin
-from triune.errors import TriuneError, listed
-from triune.events import Beside
-from triune.finishing import train
-from triune.folder import Folder
+from triune.errors import listed
 from triune.hooks import declared
 from triune.hookspecs import RuleApplication, hookimpl
-from triune.prepared import identity_of, prepare
-from triune.result import Result
-from triune.state import seed_everything
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-    import pandas as pd
+    from collections.abc import Iterable, Sequence
 
     from triune.data import Data
     from triune.hooks import Hooks
-    from triune.journal import Journal
     from triune.prepared import Prepared
-    from triune.signals import Listener
-    from triune.types import JSON, Rule
+    from triune.types import Rule
 
 FOLDER = "baselines"
 PROJECTION, VALIDATION = "projection-only", "with-validation-labels"
@@ -131,11 +119,17 @@ def _without(loaded: LoadedConfig, dropped: frozenset[str], prepared: Prepared) 
     methods = tuple(one for one in loaded.run.methods if (one.name or one.use) in kept)
     training = loaded.run.training.model_copy(update={"baselines": False})
     run = loaded.run.model_copy(update={"methods": methods, "training": training, "output": None})
-    opened = prepared.opened
-    owned = opened.hooks.collect(RuleApplication.rules, run=opened.run)
-    if orphans := [rule for owner, rule in owned if owner in dropped]:
+    if orphans := _orphans(dropped, prepared):
         plugins = (*plugins, _ours("rules of methods left out", "rule", RulesKept(orphans)))
     return LoadedConfig(run, plugins, loaded.folder)
+
+
+def _orphans(dropped: frozenset[str], prepared: Prepared) -> list[Rule]:
+    """Return the rules that plugins which are left out contribute themselves."""
+    run, hooks = prepared.opened.run, prepared.opened.hooks
+    if not dropped & set(hooks.implementers(RuleApplication.rules)):
+        return []
+    return [rule for owner, rule in hooks.collect(RuleApplication.rules, run=run) if owner in dropped]
 
 
 def _fresh(plugin: NamedPlugin) -> NamedPlugin:
@@ -172,79 +166,3 @@ def notes_of(baselines: Sequence[Baseline], prepared: Prepared) -> tuple[str, ..
     cost = f"each of at most {prepared.plan.steps.total:,} steps, so about {len(done) + 1} times the time in all"
     way_out = "training.baselines: false leaves them out"
     return (*left_out, f"baselines follow this run ({listed(done)}), {cost}; {way_out}")
-
-
-def beside(
-    baselines: Sequence[Baseline],
-    frames: Mapping[str, pd.DataFrame] | None,
-    machine: Mapping[str, JSON],
-    folder: Folder,
-    listener: Listener,
-) -> Callable[[Journal], dict[str, JSON]]:
-    """Return what does the baselines of a run and gives their metrics, telling the run's journal how they get on."""
-
-    def measured(journal: Journal) -> dict[str, JSON]:
-        found: dict[str, JSON] = {}
-        for one in baselines:
-            found |= _measured(one, frames, machine, Folder(folder.path / FOLDER / one.name), listener, journal)
-        return found
-
-    return measured
-
-
-def _measured(
-    baseline: Baseline,
-    frames: Mapping[str, pd.DataFrame] | None,
-    machine: Mapping[str, JSON],
-    folder: Folder,
-    listener: Listener,
-    journal: Journal,
-) -> dict[str, JSON]:
-    if baseline.loaded is None:
-        return {baseline.key: {"left_out": baseline.left_out}}
-    try:
-        result = _run(baseline.name, baseline.loaded, frames, machine, folder, listener, journal)
-    except TriuneError as error:  # the run itself is whole, and must not be lost for what stands beside it
-        return {baseline.key: {"left_out": str(error)}}
-    folder.drop_checkpoints()
-    if baseline.name != PROJECTION:
-        return {baseline.key: _figures(result.metrics)}
-    onto = {split: one["projection"] for split, one in _splits(result.metrics) if "projection" in one}
-    return {"without_rules": _figures(result.metrics), baseline.key: onto}
-
-
-def _run(
-    name: str,
-    loaded: LoadedConfig,
-    frames: Mapping[str, pd.DataFrame] | None,
-    machine: Mapping[str, JSON],
-    folder: Folder,
-    listener: Listener,
-    journal: Journal,
-) -> Result:
-    """Do a baseline, go on with it, or return it if it is done."""
-    begun = time.perf_counter()
-    seed_everything(loaded.run.training.seed)
-    prepared = prepare(loaded, frames, machine)
-    identity = identity_of(loaded, prepared)
-    folder.claim(resume=True, overwrite=False)
-    if folder.finished and folder.facts()["identity"] == identity:
-        return Result(folder.path, folder.metrics(), folder.facts())
-    if folder.finished:
-        folder.clear()  # of a run that was another
-    return train(loaded, prepared, folder, identity, listener, [lambda event: journal.tell(Beside(name, event))], begun)
-
-
-def _splits(metrics: Mapping[str, JSON]) -> list[tuple[str, Mapping[str, JSON]]]:
-    return [(split, one) for split, one in metrics.items() if isinstance(one, Mapping)]
-
-
-def _figures(metrics: Mapping[str, JSON]) -> dict[str, JSON]:
-    """Return the figures of each split, with the share of broken rules among them."""
-    found: dict[str, JSON] = {}
-    for split, one in _splits(metrics):
-        figures = {name: value for name, value in one.items() if isinstance(value, int | float)}
-        overall = cast("Mapping[str, JSON]", one.get("rules_overall", {}))
-        broken = {name: overall[name] for name in ("violation_rate", "hard_violations") if name in overall}
-        found[split] = {**figures, **broken}
-    return found

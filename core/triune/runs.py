@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from triune.baselines import Baseline
     from triune.config import RunConfig, Training
     from triune.journal import Observer
     from triune.planning import Plan
@@ -45,7 +46,7 @@ def plan(
     """
     loaded = _loaded(config, plugins, overrides, without)
     with _computing(loaded.run.training, None) as threads:
-        return _prepared(loaded, data, threads, _output(loaded, output)).plan
+        return _prepared(loaded, data, threads, _output(loaded, output))[0].plan
 
 
 def run(
@@ -81,7 +82,7 @@ def run(
         TriuneError: something is wrong; before step 0, nothing has been written then.
         Interrupted: SIGTERM or SIGINT; the run was saved and `resume="auto"` goes on.
     """
-    from triune.baselines import baselines_of, beside
+    from triune.baseline_runs import beside
     from triune.finishing import train
     from triune.machine import pages_kept
     from triune.opening import as_frames
@@ -96,7 +97,7 @@ def run(
     folder.claim(resume=resume is not None, overwrite=overwrite)
     with ExitStack() as stack:
         threads = stack.enter_context(_computing(loaded.run.training, None if overwrite else folder.threads()))
-        prepared = _prepared(loaded, data, threads, folder.path)
+        prepared, baselines = _prepared(loaded, data, threads, folder.path)
         identity = identity_of(loaded, prepared)
         if overwrite:
             folder.clear()  # only now: until here a mistake would have cost the old run
@@ -105,7 +106,7 @@ def run(
         stack.enter_context(pages_kept(prepared.opened.run.device))
         listener = stack.enter_context(listening())  # before, there is nothing to save, and a signal ends it at once
         frames = None if data is None else as_frames(data)
-        others = beside(baselines_of(loaded, prepared), frames, {"threads": threads}, folder, listener)
+        others = beside(baselines, frames, {"threads": threads}, folder, listener)
         return train(loaded, prepared, folder, identity, listener, observers, begun, others)
 
 
@@ -152,7 +153,9 @@ def _output(loaded: LoadedConfig, output: str | Path | None) -> Path:
     return Path(output) if output is not None else loaded.run.output or Path("runs") / "run"
 
 
-def _prepared(loaded: LoadedConfig, frames: Frames | None, threads: int, folder: Path) -> Prepared:
+def _prepared(
+    loaded: LoadedConfig, frames: Frames | None, threads: int, folder: Path
+) -> tuple[Prepared, tuple[Baseline, ...]]:
     from triune.baselines import FOLDER, baselines_of, notes_of
     from triune.opening import as_frames
     from triune.prepared import prepare
@@ -165,7 +168,7 @@ def _prepared(loaded: LoadedConfig, frames: Frames | None, threads: int, folder:
         writes=tuple(folder / name for name in written),
         notes=(*prepared.plan.notes, *notes_of(baselines, prepared)),
     )
-    return replace(prepared, plan=plan)
+    return replace(prepared, plan=plan), baselines
 
 
 def _same(folder: Folder, identity: str) -> Result:

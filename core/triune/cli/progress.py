@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from triune.alignment import duration
 from triune.events import Beside, Evaluated, Event, Finished, PhaseEnded, Planned, Stepped, Warned
+from triune.rule_table import HEADLINES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 EVERY = 5.0  # seconds between lines
 RECENT = 50  # steps that loss and speed are averaged over
-HEADLINES = ("macro_f1", "accuracy", "micro_f1", "auroc")
 MOST_FIGURES = 4
 
 
