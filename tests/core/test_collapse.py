@@ -1,16 +1,24 @@
 """The watch on collapse: one label that takes over is told once, or ends the run."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 import triune
-from tests.support import Tables, config, plugins, table
+from tests.support import Tables, config, encode, plugins, table
 from triune import Label, LossTerm, Rule, TermValues, hookimpl
-from triune.collapse import CollapseWatch
+from triune.collapse import CollapseWatch, expectation
+from triune.data import Data
 from triune.evaluation import Answers
 from triune.events import Finished, Warned
+from triune.guard import Guarded
+from triune.hooks import Hooks
 from triune.signals import Interrupted
+from triune.spaces import Binaries, Categorical
+
+SPACE = Categorical(("cold", "warm"))
+ROLES = {"text": "text", "label": "label"}
 
 
 class Pusher:
@@ -124,3 +132,39 @@ def test_a_stopped_run_that_goes_on_remembers_what_it_said(tmp_path):
     done = pushed(tmp_path / "run", resume="auto", events=again, keep_best=False)
     assert not [event for event in again if isinstance(event, Warned)]
     assert done.facts["ended"]["collapsed"].startswith("the finished model")
+
+
+class Told:
+    """A method whose user states how often each label holds."""
+
+    seats = ("loss",)
+
+    def __init__(self, **settings):
+        self.config = Guarded.model_validate(settings)
+
+
+def labelled_examples(*cells):
+    data = Data({"train": pd.DataFrame({"text": ["red"] * len(cells), "label": pd.Series(cells, dtype=object)})}, ROLES)
+    return encode(data, "train", SPACE)
+
+
+@pytest.mark.parametrize(
+    ("settings", "examples", "expected", "basis"),
+    [
+        ({"prior": {"warm": 0.9, "cold": 0.1}}, {"valid": ("cold",)}, 0.9, "the stated prior"),
+        ({}, {"valid": ("cold", "cold", "cold", "warm"), "train": ("warm",)}, 0.25, "of 4 labels of valid"),
+        ({}, {"valid": (None,), "train": ("warm", "cold")}, 0.5, "of 2 labels of train"),
+        ({}, {"train": (None,)}, 0.5, "all labels alike"),
+    ],
+)
+def test_expected_is_what_is_stated_else_what_labels_show_else_all_alike(settings, examples, expected, basis):
+    found = expectation(
+        Hooks({"told": Told(**settings)}), {name: labelled_examples(*one) for name, one in examples.items()}, SPACE
+    )
+    assert found[0][SPACE.labels.index("warm")] == pytest.approx(expected)
+    assert found[1] == basis
+
+
+def test_without_a_label_nobody_knows_how_many_of_several_hold():
+    space = Binaries(("warm", "cold"))
+    assert expectation(Hooks({"told": Told()}), {"train": labelled_examples(None)}, space) is None
