@@ -57,8 +57,8 @@ def first_line(name: str) -> str:
 
 
 def show_steps(event: Event) -> None:
-    """Print every sixteenth step."""
-    if isinstance(event, Stepped) and event.step.index % 16 == 0:
+    """Print every twentieth step."""
+    if isinstance(event, Stepped) and event.step.index % 20 == 0:
         print(f"  step {event.step.index}/{event.step.total}  loss {event.loss:.3f}", flush=True)
 
 
