@@ -129,7 +129,9 @@ def predict(
 ) -> pd.DataFrame:
     """Return the predictions of a finished run: "predicted", and "probability of LABEL" for each label.
 
-    Of tokens "predicted" is the list of tags, and "probability" says how probable each is. The index is the table's: line numbers of a file, or the frame's own index.
+    Of tokens "predicted" is the list of tags, and "probability" says how probable each is.
+
+    The index is the table's: line numbers of a file, or the frame's own index.
 
     Raises:
         TriuneError: the folder holds no finished run, or the table cannot be used.
