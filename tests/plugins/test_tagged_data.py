@@ -73,13 +73,13 @@ def test_spans_are_as_many_as_the_description_of_the_data_counts():
 @pytest.mark.slow
 def test_a_short_run_finds_more_slots_than_the_most_frequent_tag_of_each_word(tmp_path):
     minilm()
-    data = {"train": table(SETS[1], "train", 1000), "valid": table(SETS[1], "valid", 100)}
+    data = {"train": table(SETS[1], "train", 600), "valid": table(SETS[1], "valid", 100)}
     data["test"] = table(SETS[1], "test", 300)
     config = {
         "task": {"use": "token-classification", "model": MODEL},
         "data": {"use": "table", "text": "tokens", "label": "tags"},
         "methods": ["end-to-end"],
-        "training": {"epochs": 4, "learning_rate": 5e-4, "threads": 1, "device": "cpu"},
+        "training": {"epochs": 3, "learning_rate": 8e-4, "threads": 1, "device": "cpu"},
     }
     run = triune.run(config, data=data, output=tmp_path / "run")
-    assert run.metrics["test"]["micro_f1"] > 0.62, "the floor, of all 7,159 training rows, is 0.513"
+    assert run.metrics["test"]["micro_f1"] > 0.57, "the floor, of all 7,159 training rows, is 0.513"
