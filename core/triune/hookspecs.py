@@ -224,9 +224,7 @@ class RunLifecycle:
         """
 
     @hookspec
-    def before_training(
-        self, run: Run, step: Step, forward: Callable[[Batch], Outputs], train: Examples
-    ) -> None:
+    def before_training(self, run: Run, step: Step, forward: Callable[[Batch], Outputs], train: Examples) -> None:
         """Prepare for the first step that this process takes: step 0, or the one at which a run is resumed.
 
         `forward` gives the outputs of a batch under the model as it is whenever it is called, now or later from a

@@ -70,7 +70,7 @@ class RuleReward:
         rewards = rewards_of(mine, self.config.weigh, self.config.hard)
         draws = Draws(run.generators.torch("rule-reward").initial_seed(), self.config.samples)
         note = f"the share of rules that {self.config.samples} drawn answers break"
-        yield LossTerm("reward", rewarded(draws, rewards), self.config.weight, counts=rewards.counts, note=note)
+        yield LossTerm("reward", rewarded(draws, rewards), self.config.weight, note=note)
         if self.config.kl != Schedule.constant(0):
             yield LossTerm("reward-start", self._distance(), self.config.kl, note="KL(p ‖ p at the start)")
         self.guard, said = guard_of(self.config, rules.space, train)

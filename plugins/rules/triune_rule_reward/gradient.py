@@ -46,6 +46,6 @@ def rewarded(draws: Draws, rewards: Rewards) -> Callable[[Step, Batch, Outputs],
     def compute(step: Step, batch: Batch, outputs: Outputs) -> TermValues:
         answers = draws(step, batch, outputs)
         values = lost(rewards(answers, batch, outputs), log_likelihood(answers, outputs))
-        return TermValues(values, rewards.mask(batch))
+        return TermValues(values, rewards.mask(batch, outputs))
 
     return compute

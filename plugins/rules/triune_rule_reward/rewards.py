@@ -38,27 +38,22 @@ class Rewards:
 
         with torch.no_grad():
             lost = self._of_formulas(answers, batch, outputs)
-            lost = lost + self._of_functions(answers, batch, outputs) + self._of_tokens(answers, batch, outputs)
-            return (1 - lost / self.at_stake(batch).clamp(min=1e-12)).clamp(0, 1)
+            lost = lost + self._of_functions(answers, batch, outputs) + self._of_tokens(answers, batch)
+            return (1 - lost / self.at_stake(batch, outputs).clamp(min=1e-12)).clamp(0, 1)
 
-    def at_stake(self, batch: Batch) -> Tensor:
+    def at_stake(self, batch: Batch, outputs: Outputs) -> Tensor:
         """Return (batch,) the worth of all rules that speak of each example."""
-        fires = self.seated.grounded.on(batch)
+        fires = self.seated.grounded.on(batch).float()
         rules = self.seated.grounded.rules
-        worth = fires.new_zeros(len(rules)).float()
+        worth = fires.new_zeros(len(rules))
         for place in (*self.seated.places, *self.seated.soft):
             worth[place] = abs(self.worth(rules[place]))
-        stake = worth @ fires.float()
-        tokens = self._token_costs(batch, None)
-        return stake if tokens is None else stake + tokens.amax(-1).sum(-1)
+        tokens = self._token_costs(batch, outputs.scores.shape[1])
+        return worth @ fires + (0.0 if tokens is None else tokens.amax(-1).sum(-1))
 
-    def counts(self, batch: Batch) -> Tensor:
-        """Return the weight of the examples that rules speak of, ()."""
-        return self.mask(batch).sum()
-
-    def mask(self, batch: Batch) -> Tensor:
+    def mask(self, batch: Batch, outputs: Outputs) -> Tensor:
         """Return (batch,) the weight of each example that rules speak of, 0 of others."""
-        return batch.weights * (self.at_stake(batch) > 0)
+        return batch.weights * (self.at_stake(batch, outputs) > 0)
 
     def _of_formulas(self, answers: Tensor, batch: Batch, outputs: Outputs) -> Tensor:
         """Return (draws, batch) the worth of broken rules: of outputs that are sure, −log Z is just that."""
@@ -82,15 +77,12 @@ class Rewards:
                 lost[number] += fires[place] * (worth * (1 - truth) if worth > 0 else -worth * truth)
         return lost
 
-    def _of_tokens(self, answers: Tensor, batch: Batch, outputs: Outputs) -> Tensor:
+    def _of_tokens(self, answers: Tensor, batch: Batch) -> Tensor:
         """Return (draws, batch) the worth that is lost at tokens whose tag a rule does not allow."""
-        costs = self._token_costs(batch, outputs)
+        costs = self._token_costs(batch, answers.shape[2])
         return answers.new_zeros(answers.shape[:2]).float() if costs is None else (answers * costs).sum((-1, -2))
 
-    def _token_costs(self, batch: Batch, outputs: Outputs | None) -> Tensor | None:
-        if not self.seated.pointing:
-            return None
-        width = max(batch.inputs["attention_mask"].shape[1], 1) if outputs is None else outputs.scores.shape[1]
+    def _token_costs(self, batch: Batch, width: int) -> Tensor | None:
         return self.seated.tokens(batch, width, lambda rule: max(self.worth(rule), 0.0))
 
 

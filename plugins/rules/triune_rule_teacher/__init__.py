@@ -1,4 +1,4 @@
-"""The method `rule-teacher`: a teacher that obeys the rules is made of the student itself, and the student imitates it."""
+"""The method `rule-teacher`: the student imitates its own projection onto the rules."""
 
 from __future__ import annotations
 
