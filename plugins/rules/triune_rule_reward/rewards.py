@@ -9,13 +9,19 @@ from triune.answers import certainly, truth_of
 from triune.logic.inference import CERTAIN_ODDS, Weighted, log_odds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from torch import Tensor
 
     from triune import Batch, Outputs, Rule
     from triune.logic.inference import Compiled
     from triune.seats import Seated
+
+WORTH: Mapping[str, tuple[float, Callable[[float], float]]] = {
+    "odds": (CERTAIN_ODDS, log_odds),
+    "confidence": (1.0, lambda confidence: confidence),
+}
+"""What a rule of confidence 1 is worth, and what any is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +103,7 @@ def rewards_of(seated: Seated, weigh: str, hard: float) -> Rewards:
     Raises:
         RuleCostError: exact evaluation would exceed the budget.
     """
-    of = {"odds": log_odds, "confidence": float}[weigh]
-    most = {"odds": CERTAIN_ODDS, "confidence": 1.0}[weigh]
+    most, of = WORTH[weigh]
 
     def worth(rule: Rule) -> float:
         return hard * most if rule.hard else of(rule.confidence)

@@ -20,7 +20,8 @@ class Approach:
 
     def at(self, step: Step) -> float:
         """Return π at a step of the run."""
-        return min(self.pi0, 1 - self.alpha ** (step.index / self.per_epoch))
+        grown: float = 1 - self.alpha ** (step.index / self.per_epoch)
+        return min(self.pi0, grown)
 
     def __str__(self) -> str:
         return f"min({self.pi0:g}, 1 − {self.alpha:g}^epochs)"
