@@ -16,9 +16,7 @@ DATA = Path(__file__).parents[2].parent / "shared" / "data" / "trec_question"
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(
-        not DATA.is_dir(), reason="the public data sets are not at ../shared/data"
-    ),
+    pytest.mark.skipif(not DATA.is_dir(), reason="the public data sets are not at ../shared/data"),
 ]
 
 

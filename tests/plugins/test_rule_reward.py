@@ -21,9 +21,9 @@ from tests.plugins.policies import (
     outputs_of,
     rules_of,
 )
-from tests.plugins.test_rule_teacher import BLUE, RED, Rules, ToyLabels, half_b, unlabelled
+from tests.plugins.test_rule_teacher import BLUE, RED, Rules, ToyLabels, half_b, teacher, unlabelled
 from tests.support import Tables, ToyTask, config, encode, plugins, table
-from triune import Data, Outputs, Rule, Seat, SoftFormula
+from triune import Data, Outputs, Rule, Seat, SoftFormula, hookimpl
 from triune.errors import PlanError
 from triune.logic import EachIs
 from triune.logic.inference import log_odds
@@ -287,6 +287,44 @@ def test_without_a_weight_the_start_costs_nothing_and_is_not_kept(tmp_path):
 )
 def test_it_conforms(settings, company):
     check_plugin(RuleReward, config=settings, company=company)
+
+
+class Forgets(RuleReward):
+    """Does not keep what the model said at the start."""
+
+    def state_dict(self):
+        return {**super().state_dict(), "start": {}}
+
+
+def test_forgetting_the_start_would_be_noticed():
+    """The negative control: a resumed run that does not know where the first one began ends elsewhere."""
+    with pytest.raises(AssertionError, match="exact resume: a run stopped"):
+        check_plugin(Forgets, config={"kl": 1.0}, name="forgets")
+
+
+class Warm:
+    @hookimpl
+    def measure(self, predictions):
+        return {"warm": float((predictions["predicted"] == "warm").mean())}
+
+
+@pytest.mark.parametrize("make", [teacher, method])
+def test_the_guard_keeps_a_rule_for_one_class_from_making_all_of_it(tmp_path, make):
+    shares = {}
+    for guard in (0.0, 3.0):
+        done = triune.run(
+            config("all", "m", "r", "warm", epochs=12, early_stopping=None, keep_best=False),
+            plugins=plugins(
+                ToyLabels(),
+                Tables(train=unlabelled(96), test=table(60, seed=1)),
+                m=make(guard=guard),
+                r=Rules(RED),
+                warm=Warm(),
+            ),
+            output=tmp_path / str(guard),
+        )
+        shares[guard] = done.metrics["test"]["warm"]
+    assert shares[0.0] > 0.9 > 0.75 > shares[3.0]
 
 
 @pytest.mark.parametrize("others", [(TopLayers,), (WeakLabels,)], ids=str)
