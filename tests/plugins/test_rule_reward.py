@@ -24,7 +24,7 @@ from tests.plugins.policies import (
 from tests.plugins.test_rule_teacher import BLUE, RED, Rules, ToyLabels, half_b, teacher, unlabelled
 from tests.support import Tables, ToyTask, config, encode, plugins, table
 from triune import Data, Outputs, Rule, Seat, SoftFormula, hookimpl
-from triune.errors import PlanError
+from triune.errors import ConfigError, PlanError
 from triune.logic import EachIs
 from triune.logic.inference import log_odds
 from triune.seats import seated
@@ -336,3 +336,20 @@ def test_it_goes_with_other_methods(tmp_path, others):
 def test_without_a_rule_for_it_the_plan_is_refused():
     with pytest.raises(PlanError, match="no rule may act as its policy"):
         triune.plan(config("all", "m"), plugins=plugins(m=method()))
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"use": "rule-reward", "samples": 1}, r"methods\[1\]\.samples"),
+        ({"use": "rule-reward", "weigh": "confidenc"}, r"methods\[1\]\.weigh"),
+        ({"use": "rule-teacher", "strength": 0}, r"methods\[1\]\.strength"),
+        ({"use": "rule-teacher", "alpha": 1.0}, r"methods\[1\]\.alpha"),
+        ({"use": "rule-teacher", "imitation": {"from": 0, "too": 1}}, r"methods\[1\]\.imitation"),
+        ({"use": "rule-teacher", "imitation": 1.5}, "imitation"),
+    ],
+    ids=str,
+)
+def test_bad_settings_are_refused_in_their_place(settings, sentence):
+    with pytest.raises((ConfigError, PlanError), match=sentence):
+        triune.plan(config("all", settings, "r"), plugins=plugins(r=Rules(RED)))

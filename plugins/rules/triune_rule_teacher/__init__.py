@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from triune import LossTerm, Schedule, hookimpl
 from triune.errors import PlanError
@@ -47,6 +47,13 @@ class RuleTeacher:
         alpha: float = Field(
             0.5, ge=0, lt=1, description="How slowly π grows, where imitation is null: 0 is pi0 from the first step."
         )
+
+        @field_validator("imitation")
+        @classmethod
+        def _is_a_share(cls, value: Schedule | None) -> Schedule | None:
+            if value and not (0 <= value.start <= 1 and 0 <= value.end <= 1):
+                raise ValueError(f"π is a share, from 0 to 1, and not {value}")
+            return value
 
     def __init__(self, config: Config) -> None:
         self.config = config
