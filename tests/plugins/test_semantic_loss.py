@@ -375,11 +375,11 @@ def test_rules_alone_teach_what_they_say_also_on_text_that_was_not_seen(kind, tm
 
 
 def test_the_guard_keeps_a_bad_rule_from_making_all_answers_one(tmp_path):
-    few, many = table(16, seed=3), table(96, seed=4).drop(columns="label")
+    few, many = table(16, seed=3), {"unlabelled": table(96, seed=4).drop(columns="label")}
     bad = Rule("all is warm", Label("warm"), confidence=0.9)
     shares, right = {}, {}
     for guard in (0, 4):
-        run = learnt(tmp_path / str(guard), method(guard=guard, weight=2.0), bad, train=few, unlabelled=many, steps=120)
+        run = learnt(tmp_path / str(guard), method(guard=guard, weight=2.0), bad, train=few, tables=many, steps=120)
         shares[guard], right[guard] = run[1].share("warm"), run[0].metrics["test"]["accuracy"]
     assert shares[0] > 0.9
     assert shares[4] < 0.75 and right[4] > right[0] + 0.15

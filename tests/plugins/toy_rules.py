@@ -102,25 +102,29 @@ def _as(value, kind):
 
 
 class Seen:
-    """Remember the predictions of the last evaluation."""
+    """Remember the predictions of every evaluation."""
+
+    def __init__(self):
+        self.all = []
 
     @hookimpl
     def measure(self, predictions):
-        self.predictions = predictions
+        if len(predictions) > 2:  # more than the probe
+            self.all.append(predictions)
         return {}
 
     def share(self, label):
         """Return how often a label is predicted."""
-        return float((self.predictions["predicted"] == label).mean())
+        return float((self.all[-1]["predicted"] == label).mean())
 
-    def belief(self, label):
-        """Return the mean probability of a label."""
-        return float(self.predictions[f"probability of {label}"].mean())
+    def beliefs(self, label):
+        """Return the mean probability of a label, evaluation by evaluation."""
+        return [float(one[f"probability of {label}"].mean()) for one in self.all]
 
 
-def learnt(folder, method, *rules, train=None, unlabelled=None, steps=60, **training):
+def learnt(folder, method, *rules, train=None, steps=60, tables=None, **training):
     """Run a method with rules on the toy task; return the result, what was seen, and every step's terms."""
-    tables = {"train": table(64, seed=5).assign(label=None) if train is None else train, "test": table(64, seed=9)}
+    train = table(64, seed=5).assign(label=None) if train is None else train
     seen, terms = Seen(), []
 
     def observer(event):
@@ -129,7 +133,7 @@ def learnt(folder, method, *rules, train=None, unlabelled=None, steps=60, **trai
 
     given = {
         "toy": Labelled(dropout=0.0),
-        "tables": Tables(**tables, **({} if unlabelled is None else {"unlabelled": unlabelled})),
+        "tables": Tables(train=train, test=table(64, seed=9), **(tables or {})),
         "rules": Rules(*rules),
         "method": method,
         "seen": seen,
