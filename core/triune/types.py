@@ -246,6 +246,10 @@ class Rule:
         return f"{self.place}: rule {self.name!r}" if self.place else f"rule {self.name!r}"
 
 
+def _row(split: str, example: int) -> str:
+    return f"{split}: row {example}"
+
+
 @dataclass(frozen=True, slots=True)
 class GroundedRules:
     """The rules of a run and the examples on which each fires."""
@@ -256,6 +260,7 @@ class GroundedRules:
     reasons: Mapping[str, str] = field(default_factory=dict)  # by the rule's name: why it abstained
     space: OutputSpace | None = None  # the outputs that the rules speak of
     tokens: Mapping[str, TokenRules] = field(default_factory=dict)  # split → the tokens that rules speak of
+    place: Callable[[str, int], str] = _row  # split, example → where it was written, for messages
 
     def __len__(self) -> int:
         return len(self.rules)

@@ -185,3 +185,20 @@ def test_a_term_of_means_needs_a_mask_without_the_features():
     wrong = LossTerm("wrong", lambda step, batch, outputs: TermValues(outputs.scores, outputs.scores), of_means=sum)
     with pytest.raises(PluginError, match=r"differ in shape.*but for the last dimension, the features"):
         objective([wrong])(batch_of().batch(np.arange(4)), STEP)
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_a_term_of_means_is_shown_the_whole_batch_and_nothing_else(parts):
+    shown = []
+
+    def of_means(step, means):
+        shown.append(means.detach().clone())
+        return means.square().sum()
+
+    examples = batch_of()
+    made = objective([task(True), LossTerm("of means", MARGINALS.compute, of_means=of_means)])
+    gradient(made, examples, parts)
+    p = made.outputs(examples.batch(np.arange(len(examples)))).scores.softmax(-1)
+    weights = torch.from_numpy(examples.weights)
+    (means,) = shown
+    torch.testing.assert_close(means, (p * weights[:, None]).sum(0) / weights.sum())
