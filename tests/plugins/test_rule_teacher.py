@@ -272,6 +272,20 @@ def test_it_goes_with_other_methods(tmp_path, others):
     assert done.metrics["test"]["labelled"]
 
 
+def test_hard_rules_without_an_answer_are_refused_with_names_and_examples():
+    always = TextMatches(lambda text: True)
+    rules = Rules(replace(RED, when=always, hard=True), replace(BLUE, when=always, hard=True))
+    with pytest.raises(PlanError, match=r"'red is warm', 'blue is cold' contradict .*; they leave no answer on"):
+        triune.plan(config("all", "t", "r"), plugins=plugins(t=teacher(), r=rules))
+
+
+@pytest.mark.parametrize("name", ["rule-teacher", "rule-reward"])
+def test_rules_that_never_fire_are_refused(name):
+    never = Rules(replace(RED, when=TextMatches(lambda text: "zebra" in text)))
+    with pytest.raises(PlanError, match=f"{name}: no rule fires on any training example"):
+        triune.plan(config("all", name, "r"), plugins=plugins(r=never))
+
+
 def test_without_a_rule_for_it_the_plan_is_refused():
     only_loss = replace(RED, seats=frozenset({Seat.LABELS, Seat.POLICY}))
     with pytest.raises(PlanError, match="no rule may act as its policy"):

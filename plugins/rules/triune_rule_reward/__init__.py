@@ -57,7 +57,7 @@ class RuleReward:
         """Contribute "reward", "reward-start", which keeps the model near where it began, and "reward-prior".
 
         Raises:
-            PlanError: no rule may act here.
+            PlanError: no rule may act here, or none fires.
             RuleCostError: exact evaluation would exceed the budget.
         """
         from triune_rule_reward.draws import Draws
@@ -67,6 +67,8 @@ class RuleReward:
         mine = seated(rules, Seat.POLICY)
         if mine is None or rules.space is None:
             raise PlanError(["rule-reward: no rule may act as its policy: name some under rules, or leave it out"])
+        if not mine.grounded.fires["train"][[*mine.places, *mine.soft, *mine.pointing]].any():
+            raise PlanError(["rule-reward: no rule fires on any training example: it would do nothing"])
         rewards = rewards_of(mine, self.config.weigh, self.config.hard)
         draws = Draws(run.generators.torch("rule-reward").initial_seed(), self.config.samples)
         note = f"the share of rules that {self.config.samples} drawn answers break"

@@ -64,7 +64,8 @@ class RuleTeacher:
         """Contribute "teacher", which leaves 1 − π to the task, and "teacher-prior", its guard.
 
         Raises:
-            PlanError: no rule may act here, or the teacher cannot be made of one.
+            PlanError: no rule may act here or none fires, the teacher cannot be made of one, or hard rules leave no
+                answer on a training example.
             RuleCostError: exact inference would exceed the budget.
         """
         from triune_rule_teacher.imitation import Rest
@@ -73,6 +74,11 @@ class RuleTeacher:
         mine = seated(rules, Seat.POLICY)
         if mine is None or rules.space is None:
             raise PlanError(["rule-teacher: no rule may act as its policy: name some under rules, or leave it out"])
+        problems = mine.contradictions()
+        if not mine.grounded.fires["train"][[*mine.places, *mine.soft, *mine.pointing]].any():
+            problems.append("rule-teacher: no rule fires on any training example: it would do nothing")
+        if problems:
+            raise PlanError(problems)
         teacher = teacher_of(mine, rules.space, self.config.strength)
         share = self._share(run, train)
         yield LossTerm(
