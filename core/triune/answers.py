@@ -24,12 +24,13 @@ ROUNDING = 1e-4
 
 def certainly(outputs: Outputs, answer: Tensor) -> Outputs:
     """Return outputs that give an answer, booleans in the shape of the scores, for sure."""
-    scores = (2 * answer.to(outputs.scores.dtype) - 1) * SURE
-    return replace(outputs, scores=scores.float(), hidden=None, decided=answer)
+    return replace(outputs, scores=(2 * answer.float() - 1) * SURE, hidden=None, decided=answer)
 
 
 def truth_of(rule: Rule, outputs: Outputs, batch: Batch, fires: Tensor) -> Tensor:
     """Return (batch,) how true a rule is that says a `SoftFormula`, without gradient; 1 where it does not fire.
+
+    As no gradient is asked for, its function may return anything that can be made a tensor: a list of booleans, say.
 
     Args:
         rule: the rule.
@@ -46,11 +47,17 @@ def truth_of(rule: Rule, outputs: Outputs, batch: Batch, fires: Tensor) -> Tenso
     if not isinstance(rule.then, SoftFormula):
         raise FormulaError(f"{rule.where} says a formula over labels: ask the exact engine")
     with torch.no_grad():
-        truth = rule.then.fn(outputs, batch)
-    shape = getattr(truth, "shape", type(truth).__name__)
-    if shape != (len(batch.rows),):
-        raise PluginError(f"{rule.where}: its function returns {shape}: return a tensor ({len(batch.rows)},)")
-    truth = torch.where(fires, truth.to(outputs.scores), 1.0)
+        said = rule.then.fn(outputs, batch)
+    try:
+        truth = torch.as_tensor(said, dtype=torch.float32, device=fires.device)
+    except (TypeError, ValueError, RuntimeError):
+        truth = torch.empty(0)
+    if truth.shape != fires.shape:
+        found = getattr(said, "shape", type(said).__name__)
+        raise PluginError(
+            f"{rule.where}: its function returns {found}: return a tensor ({len(fires)},), one an example"
+        )
+    truth = torch.where(fires, truth, 1.0)
     wrong = ~((truth >= -ROUNDING) & (truth <= 1 + ROUNDING))  # NaN is wrong too
     if bool(wrong.any()):
         raise PluginError(

@@ -145,7 +145,8 @@ def test_a_function_of_outputs_with_too_many_answers_is_refused():
     ("said", "sentence"),
     [
         (torch.ones(2, 2), r"returns torch.Size\(\[2, 2\]\)"),
-        ([1, 1], "returns list"),
+        ("ab", "returns str"),
+        ([0.5], "returns list"),
         (torch.tensor([0.5, 1.5]), "returns 1.5 for example 1 of the train table"),
         (torch.tensor([math.nan, 0.5]), "returns nan for example 0"),
     ],
@@ -157,6 +158,14 @@ def test_what_is_no_truth_is_refused_with_the_rule(said, sentence):
         truth_of(rule, outputs, batch, torch.ones(2, dtype=torch.bool))
     with pytest.raises(FormulaError, match="ask the exact engine"):
         truth_of(Rule("plain", Label("a")), outputs, batch, torch.ones(2, dtype=torch.bool))
+
+
+def test_a_truth_may_come_from_plain_python():
+    outputs, batch = outputs_of("one of three", 2), batch_of(2)
+    rule = Rule("plain", SoftFormula(lambda outputs, batch: [True, False]))
+    fires = torch.ones(2, dtype=torch.bool)
+    assert truth_of(rule, outputs, batch, fires).tolist() == [1, 0]
+    assert truth_of(rule, outputs, batch, ~fires).tolist() == [1, 1]
 
 
 @pytest.mark.parametrize("kind", KINDS)
