@@ -43,6 +43,8 @@ PUBLIC_MODULES = (
         "answers",
         "tables",
         "models",
+        "pretrained",
+        "reading",
         "config",
         "documents",
         "errors",

@@ -1,6 +1,5 @@
 """What the tests of methods that weigh answers stand on: tiny outputs, their rules, and every answer there is."""
 
-from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -9,7 +8,7 @@ import torch
 from triune import Batch, Label, Outputs, Rule, TextMatches
 from triune.logic import AtLeast, NeverFollows, Occurs, StartsWith
 from triune.logic.inference import log_odds
-from triune.spaces import Binaries, Categorical
+from triune.spaces import Binaries, Categorical, Tags
 from triune.types import GroundedRules, Step
 
 STEP = Step(0, 10)
@@ -19,21 +18,7 @@ A, B, C = map(Label, LABELS)
 SOMETIMES = TextMatches(lambda text: True)
 
 
-@dataclass(frozen=True)
-class Sequences:
-    """Tags of tokens."""
-
-    labels: tuple
-    kind = "tags"
-
-    def log_likelihood(self, scores, targets):
-        return (targets * scores.log_softmax(-1)).sum(-1)
-
-    def probabilities(self, scores):
-        return scores.softmax(-1)
-
-
-SPACES = {"one of three": Categorical(LABELS), "any of three": Binaries(LABELS), "tags": Sequences(LABELS)}
+SPACES = {"one of three": Categorical(LABELS), "any of three": Binaries(LABELS), "tags": Tags(LABELS)}
 FORMULAS = {
     "one of three": (A, A | B, ~C),
     "any of three": (A >> B, AtLeast(2, (A, B, C)), ~(A & C)),
