@@ -317,7 +317,7 @@ def test_the_guard_keeps_a_rule_for_one_class_from_making_all_of_it(tmp_path, ma
             plugins=plugins(
                 ToyLabels(),
                 Tables(train=unlabelled(96), test=table(60, seed=1)),
-                m=make(guard=guard),
+                m=make(guard=guard, prior={"warm": 0.5, "cold": 0.5}),
                 r=Rules(RED),
                 warm=Warm(),
             ),
