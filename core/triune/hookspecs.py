@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -220,6 +220,22 @@ class RunLifecycle:
             for module in list(model.modules()):
                 if isinstance(module, nn.Linear):
                     attach(module, rank=8)
+        ```
+        """
+
+    @hookspec
+    def before_training(self, run: Run, step: Step, forward: Callable[[Batch], Outputs], train: Examples) -> None:
+        """Prepare for the first step that this process takes: step 0, or the one at which a run is resumed.
+
+        `forward` gives the outputs of a batch under the model as it is whenever it is called, now or later from a
+        loss term: without dropout, without gradient. What is worked out at step 0 alone belongs into `state_dict`; a
+        resumed run has been given it back already.
+
+        ```python
+        @hookimpl
+        def before_training(self, step, forward, train):
+            if step.index == 0:
+                self.start = torch.cat([forward(train.batch(rows)).scores for rows in self.parts(len(train))])
         ```
         """
 
