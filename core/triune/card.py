@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from triune.errors import listed
+from triune.hookspecs import RunLifecycle
 
 if TYPE_CHECKING:
     from triune.prepared import Prepared
@@ -39,13 +40,13 @@ def _lines(prepared: Prepared, metrics: Mapping[str, JSON], facts: Mapping[str, 
     )
     yield "The configuration, seeds, versions and fingerprints are in `run.json`; `metrics.json` has every figure."
     if plan.rules:
-        yield from (
-            "",
-            "## Rules",
-            "",
-            f"The run knew the rules {listed(plan.rules)}. Plain `transformers` applies none of",
-        )
-        yield "them; `triune predict` applies those that constrain predictions."
+        yield from ("", "## Rules", "", f"The run knew the rules {listed(plan.rules)}.")
+        yield "Plain `transformers` applies none of them."
+    opened = prepared.opened
+    said = [paragraph for _, paragraph in opened.hooks.collect(RunLifecycle.describe_model, run=opened.run)]
+    if said:
+        yield from ("", "## What to know", "")
+        yield "\n\n".join(said)
 
 
 def _kind(space: str) -> str:

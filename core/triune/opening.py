@@ -48,6 +48,7 @@ class Opened:
             {split: one.abstained for split, one in found.items()},
             {name: reason for one in found.values() for name, reason in one.reasons.items()},
             self.bundle.space,
+            data,
         )
 
     def constraining(self, rules: GroundedRules) -> Callable[[Outputs, Batch], Outputs]:
@@ -124,7 +125,7 @@ def build(run: Run, hooks: Hooks, data: Data) -> Opened:
     owner, bundle = decided
     given(owner, bundle, Bundle, RunLifecycle.build_model.__name__)
     ownership = Ownership(bundle.model, owner)
-    for plugin, _ in hooks.each(RunLifecycle.adapt_model, run=run, model=bundle.model):
+    for plugin, _ in hooks.each(RunLifecycle.adapt_model, run=run, model=bundle.model, space=bundle.space):
         ownership.note(bundle.model, plugin)
     bundle.model.to(run.device)
     owned = hooks.collect(RuleApplication.rules, run=run)

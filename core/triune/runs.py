@@ -15,6 +15,7 @@ from triune.config import LoadedConfig, NamedPlugin, load_config
 from triune.errors import DataError, OutputError, TriuneError
 from triune.folder import MODEL, RESULTS, Folder
 from triune.result import Result
+from triune.rule_files import rule_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -147,7 +148,7 @@ def identity_of(loaded: LoadedConfig, prepared: Prepared) -> str:
     settings = [(one.family, one.use, one.name, _settings(one)) for one in loaded.plugins]
     plugins = [(row.name, row.sha256) for row in prepared.plan.plugins]
     tables = sorted((split, source.sha256, source.rows) for split, source in prepared.data.sources.items())
-    facts = [loaded.run.training.model_dump(), settings, plugins, tables]
+    facts = [loaded.run.training.model_dump(), settings, plugins, tables, rule_files(loaded)]
     return sha256(json.dumps(facts, default=str, sort_keys=True).encode()).hexdigest()
 
 

@@ -92,6 +92,7 @@ class Outputs:
     hidden: Tensor | None = None  # (batch, features) the representation the head reads, where there is one
     mask: Tensor | None = None  # (batch, tokens) which tokens of sequences count
     decided: Tensor | None = None  # booleans like the scores: the answer, where a structure decides it as a whole
+    free: Tensor | None = None  # the scores before a structure conditioned them on rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +232,7 @@ class GroundedRules:
     abstained: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)  # split → (rules,) how many could not
     reasons: Mapping[str, str] = field(default_factory=dict)  # by the rule's name: why it abstained
     space: OutputSpace | None = None  # the outputs that the rules speak of
+    data: Data | None = None  # the tables whose examples they fire on
 
     def __len__(self) -> int:
         return len(self.rules)
@@ -241,6 +243,15 @@ class GroundedRules:
 
         fires = self.fires[batch.split][:, batch.rows.cpu().numpy()]
         return torch.from_numpy(fires).to(batch.rows.device)
+
+    def place(self, split: str, row: int) -> str:
+        """Return where an example stands, `train.csv:17`; unlabelled text lies below the training table."""
+        if self.data is None:
+            return f"{split}: example {row + 1}"
+        below = row - len(self.data.splits[split])
+        if split == "train" and below >= 0:
+            split, row = "unlabelled", below
+        return self.data.place(split, self.data.splits[split].index[row])
 
 
 @dataclass(frozen=True, slots=True)
