@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from triune.errors import PluginError, listed
+from triune.errors import PlanError, PluginError, listed
 from triune.hooks import given
 from triune.hookspecs import RuleApplication
 from triune.types import RuleLabels
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from triune.examples import Examples
     from triune.opening import Opened
     from triune.spaces import OutputSpace
+    from triune.token_rules import TokenRules
     from triune.types import GroundedRules
 
 
@@ -42,7 +43,7 @@ def training_examples(
         table = pd.concat([table, data.splits["unlabelled"]])
         train = joined(train, examples["unlabelled"])
         both = np.concatenate([rules.fires["train"], rules.fires["unlabelled"]], axis=1)
-        rules = replace(rules, fires={**rules.fires, "train": both})
+        rules = replace(rules, fires={**rules.fires, "train": both}, tokens=_below(rules, len(data.train)))
     elif "unlabelled" in data.splits:
         notes.append("the unlabelled table is not learnt from: no active method asks for it")
     if labels_from_rules:
@@ -53,6 +54,15 @@ def training_examples(
     return train, rules, notes
 
 
+def _below(rules: GroundedRules, rows: int) -> dict[str, TokenRules]:
+    """Return the tokens that rules speak of, those of the unlabelled table below those of the training table."""
+    from triune.token_rules import one_below_the_other
+
+    if not rules.tokens:
+        return {}
+    return {**rules.tokens, "train": one_below_the_other(rules.tokens["train"], rules.tokens["unlabelled"], rows)}
+
+
 def asked_for_labels(
     opened: Opened, rules: GroundedRules, table: pd.DataFrame, roles: Mapping[str, str], train: Examples
 ) -> tuple[str, RuleLabels] | None:
@@ -60,6 +70,8 @@ def asked_for_labels(
     import pandas as pd
 
     space = opened.bundle.space
+    if train.bounds is not None:
+        raise PlanError(["rules cannot give labels to tokens: leave out the method that labels examples by rules"])
     decided = opened.hooks.decide(
         RuleApplication.label_examples,
         run=opened.run,

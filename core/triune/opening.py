@@ -23,9 +23,12 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor
 
+    from triune.conditions import Places
     from triune.config import LoadedConfig, NamedPlugin
     from triune.examples import Examples
     from triune.objective import Objective
+    from triune.spaces import OutputSpace
+    from triune.token_rules import TokenRules
     from triune.types import Batch, LossTerm, ModelLayout, Outputs, Step
 
 
@@ -48,8 +51,16 @@ class Opened:
             {split: one.abstained for split, one in found.items()},
             {name: reason for one in found.values() for name, reason in one.reasons.items()},
             self.bundle.space,
+            self._on_tokens({split: one.places for split, one in found.items()}),
             data,
         )
+
+    def _on_tokens(self, places: Mapping[str, Mapping[int, Places]]) -> dict[str, TokenRules]:
+        """Return the tokens that rules speak of, for every table that rules about tokens were grounded on."""
+        from triune.token_rules import token_rules
+
+        tags = [str(tag) for tag in self.bundle.space.labels]
+        return {split: token_rules(self.rules, one, tags) for split, one in places.items() if one}
 
     def constraining(self, rules: GroundedRules) -> Callable[[Outputs, Batch], Outputs]:
         """Return what the plugins make of outputs."""
@@ -156,7 +167,29 @@ def _rule_problems(rules: tuple[Rule, ...], bundle: Bundle) -> list[str]:
         )
         if not 0 < rule.confidence <= 1:
             problems.append(f"{rule.where}: confidence {rule.confidence} is not in (0, 1]")
+        problems.extend(f"{rule.where}: {said}" for said in _token_problems(rule, bundle.space))
     return problems
+
+
+def _token_problems(rule: Rule, space: OutputSpace) -> list[str]:
+    """Return what is wrong with a rule about tokens: both its sides must be, and the task tag them."""
+    from triune.conditions import Pointing
+    from triune.logic import FormulaError, OnTokens
+
+    points, then = isinstance(rule.when, Pointing), rule.then
+    if not points and not isinstance(then, OnTokens):
+        return []
+    if not points:
+        return [f"{then} needs a condition that points at tokens, such as Token or SpanRegex, and it has {rule.when}"]
+    if not isinstance(then, OnTokens):
+        return [f"its condition points at tokens, and {then} says nothing of tokens: use EachIs, EachIsNot or Span"]
+    if space.kind != "tags":
+        return ["its condition points at tokens, and this task tags none: ask of the text with Contains or Regex"]
+    try:
+        then.allowed([str(tag) for tag in space.labels], 1)
+    except FormulaError as error:
+        return [str(error)]
+    return []
 
 
 def _grounded(rules: tuple[Rule, ...], data: Data, split: str) -> Groundings:

@@ -214,7 +214,8 @@ def contested(hooks: Hooks) -> list[str]:
 def table_of(data: Data, split: str, examples: Examples) -> Table:
     """Return what the plan says of a split."""
     cells = data.labels(split)
-    counts = Counter(str(label) for cell in (() if cells is None else cells) for label in label_set(cell) or ())
+    found = (label for cell in (() if cells is None else cells) for label in label_set(cell) or ())
+    counts = Counter(str(label) for label in found if label is not None)
     return Table(
         source=data.place(split),
         rows=len(data.splits[split]),

@@ -73,6 +73,7 @@ def prepare(
     opened = build(run, hooks, data)
     rules = opened.grounded(data)
     examples = encode(opened.bundle, data)
+    said = [note for one in examples.values() for note in one.notes]
     train, rules, notes = training_examples(opened, data, rules, examples)
     examples = {**examples, "train": train}
     owned_terms = hooks.collect(LossComposition.loss_terms, run=run, rules=rules, layout=opened.layout, train=train)
@@ -98,7 +99,7 @@ def prepare(
         memory=memory_of(opened, groups, steps, seen),
         machine={"device": run.device, "precision": precision_of(run), **(machine or {})},
         writes=(),
-        notes=(*data.notes, *abstentions(rules), *only_reported(rules, hooks), *notes),
+        notes=(*data.notes, *opened.bundle.notes, *said, *abstentions(rules), *only_reported(rules, hooks), *notes),
     )
     return Prepared(opened, data, rules, examples, objective, plan)
 

@@ -87,9 +87,9 @@ def _gradients(objective: Objective, batch: Batch) -> tuple[int, list[str]]:
                 f"loss term {name!r} of plugin {owner!r} has no gradient path to the model: compute it from "
                 "outputs with torch operations, without detach or numpy"
             )
-        elif not bool(one.value.isfinite()):
+        elif not bool(one.value.isfinite().all()):
             problems.append(
-                f"loss term {name!r} of plugin {owner!r} is {one.value.item()} on the first examples, before anything "
-                "is learnt: look for a division by zero, a logarithm of zero, or a model that is broken"
+                f"loss term {name!r} of plugin {owner!r} is {one.value.tolist()} on the first examples, before "
+                "anything is learnt: look for a division by zero, a logarithm of zero, or a model that is broken"
             )
     return sum(kept.values()), problems

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from triune.logic.formulas import Formula, FormulaError
 from triune.logic.inference import RuleSet, Weighted
+from triune.logic.spans import OnTokens
 from triune.types import ALWAYS
 
 if TYPE_CHECKING:
@@ -36,11 +37,13 @@ class Seated:
         grounded: all rules of the run, and where they fire.
         places: which of them say a formula, in the order of `fires`.
         soft: which of them say a `SoftFormula`, whose truth only a loss can read.
+        pointing: which of them speak of single tokens; they act through `tokens`.
     """
 
     grounded: GroundedRules
     places: tuple[int, ...]
     soft: tuple[int, ...]
+    pointing: tuple[int, ...] = ()
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -50,6 +53,23 @@ class Seated:
     def fires(self, batch: Batch) -> Tensor:
         """Return (rules, batch) whether each rule that says a formula fires on each example."""
         return self.grounded.on(batch)[list(self.places)]
+
+    def tokens(self, batch: Batch, width: int, nats: Callable[[Rule], float]) -> Tensor | None:
+        """Return (batch, width, tags) what each tag costs at each token by the rules about tokens, None where nothing.
+
+        Args:
+            batch: the examples.
+            width: how many tokens the outputs have.
+            nats: what breaking a rule costs at each token; 1e30 for a hard one.
+        """
+        table = self.grounded.tokens.get(batch.split)
+        if table is None or not self.pointing:
+            return None
+        costs = [0.0] * len(self.grounded.rules)
+        for place in self.pointing:
+            costs[place] = nats(self.grounded.rules[place])
+        found = table.penalties(batch.rows.cpu().numpy(), width, costs)
+        return None if found is None else found.to(batch.rows.device)
 
     def compiled(self, weigh: Callable[[Rule], Weighted] | None = None, budget: Budget | None = None) -> Compiled:
         """Return the rules in their cheapest exact form, and with it what every table of the run will need.
@@ -80,5 +100,8 @@ class Seated:
 def seated(rules: GroundedRules, seat: Seat) -> Seated | None:
     """Return the rules that may act in a seat, or None where there are none."""
     places = [place for place, rule in enumerate(rules.rules) if seat in rule.seats]
-    formulas = tuple(place for place in places if isinstance(rules.rules[place].then, Formula))
-    return Seated(rules, formulas, tuple(place for place in places if place not in formulas)) if places else None
+    says = {place: rules.rules[place].then for place in places}
+    pointing = tuple(place for place, then in says.items() if isinstance(then, OnTokens))
+    formulas = tuple(place for place, then in says.items() if isinstance(then, Formula) and place not in pointing)
+    soft = tuple(place for place in places if place not in pointing and place not in formulas)
+    return Seated(rules, formulas, soft, pointing) if places else None

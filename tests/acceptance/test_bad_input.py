@@ -16,11 +16,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.acceptance.bad_input import configurations, finished, installed, models, tables
+from tests.acceptance.bad_input import configurations, finished, installed, models, rules, tables
 from tests.acceptance.bad_input.workshop import CONFIG, TRAIN, Case, contents, lay_out
 from triune.cli import main
 
-TABLES = (configurations, tables, models, installed, finished)
+TABLES = (configurations, tables, models, installed, finished, rules)
 CASES = [case for table in TABLES for case in table.CASES]
 NAMED = {case.name: case for case in CASES}
 IN_PROCESSES = [
@@ -224,3 +224,18 @@ def test_forbidden_files_and_folders_are_named(name, mode, place, prepare, capsy
         (place / name).chmod(0o700)
     assert code == 2
     check(Case("forbidden", ("train.csv" if name == "train.csv" else "out",)), capsys.readouterr().err)
+
+
+def test_rules_that_cannot_be_asked_abstain_and_are_counted_in_the_plan(place, prepare, capsys):
+    code = "from triune import rule\n\n@rule(then='card')\ndef breaks(text):\n    return text.index('card') >= 0\n"
+    prepare(Case("raises", (), edits=rules.PYTHON, files={"my_rules.py": code}))
+    assert main(["plan", "config.yaml"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "rule 'breaks' abstains on examples" in said and "ValueError: substring not found" in said
+
+
+def test_ten_thousand_rules_are_read_grounded_and_planned(place, prepare, capsys):
+    lines = [f"  - {{name: r{number}, when: {{contains: w{number}}}, then: card}}\n" for number in range(10_000)]
+    prepare(Case("many", (), edits=rules.RULES, files={"rules.yaml": "rules:\n" + "".join(lines)}))
+    assert main(["plan", "config.yaml"]) == 0
+    assert "10,000 rules" in capsys.readouterr().out

@@ -39,7 +39,7 @@ PUBLIC = {
         "triune.conditions",
     ),
     *("triune.examples", "triune.models", "triune.tables", "triune.logic", "triune.testing"),
-    *("triune.guard", "triune.schedules", "triune.seats"),
+    *("triune.guard", "triune.pretrained", "triune.reading", "triune.schedules", "triune.seats"),
 }
 PUBLIC_PACKAGES = ("triune.conditions.", "triune.logic.", "triune.testing.")
 HEAVY = {"torch", "transformers", "pandas", "sklearn", "numpy", "datasets", "imblearn", "safetensors", "tokenizers"}

@@ -349,6 +349,24 @@ def test_conflicts_surface_in_the_plan(tmp_path, others, sentence):
     assert list(tmp_path.iterdir()) == []
 
 
+class Balances:
+    """A term of means: half of the examples are to be each label."""
+
+    @hookimpl
+    def loss_terms(self, train):
+        def marginals(step, batch, outputs):
+            return TermValues(outputs.space.probabilities(outputs.scores), batch.weights)
+
+        yield LossTerm("balance", marginals, of_means=lambda step, m: -m.log().mean(), note=f"{len(train)} examples")
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_a_term_of_means_is_learnt_from_in_a_run_and_its_value_is_that_of_the_whole_batch(tmp_path, accumulate):
+    done = trained(tmp_path, "balances", training={"accumulate": accumulate}, balances=Balances())
+    first = json.loads((done.folder / "history.jsonl").read_text().splitlines()[0])
+    assert first["terms"]["balance"] == pytest.approx(0.69, abs=0.2)
+
+
 def test_rules_that_no_method_asks_for_are_reported_on_and_the_plan_says_so(tmp_path):
     done = trained(tmp_path, "speaks", speaks=Speaks())
     assert any("no active method asks for rules" in note for note in done.facts["notes"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from triune import ALL, ALWAYS, Label, Seat
@@ -17,7 +19,9 @@ from triune.conditions import (
     Python,
     Regex,
     Script,
+    SpanRegex,
     StartsWith,
+    TokensWhere,
 )
 from triune.errors import ConfigError, RuleError
 from triune.logic import (
@@ -25,6 +29,8 @@ from triune.logic import (
     AnyOf,
     AtLeast,
     AtMost,
+    EachIs,
+    EachIsNot,
     EveryFollowedBy,
     EveryPrecededBy,
     Exactly,
@@ -36,6 +42,7 @@ from triune.logic import (
     Not,
     Occurs,
     Or,
+    Span,
     bio,
     hierarchy,
 )
@@ -293,3 +300,32 @@ def test_the_plugin_conforms(tmp_path):
     text = f"rules: [{red}, {blue}]"
     (tmp_path / "rules.yaml").write_text(text)
     check_plugin(RuleFile, config={"path": str(tmp_path / "rules.yaml")})
+
+
+def test_rules_about_tokens_are_read_and_say_something_of_tokens(tmp_path):
+    rules = read(
+        tmp_path,
+        """
+        rules:
+          - {name: city, when: {token: [paris, new york]}, then: {span: LOC}}
+          - {name: digits, when: {token_regex: '\\d+'}, then: {none_of: [B-LOC]}}
+          - {name: near, when: {and: [{span_regex: 'near \\w+'}, {contains: hotel}]}, then: {any_of: [O, '*-LOC']}}
+        """,
+    )
+    assert [rule.then for rule in rules] == [Span("LOC"), EachIsNot("B-LOC"), EachIs("O", "*-LOC")]
+    assert rules[2].when == TokensWhere(SpanRegex(r"near \w+"), Contains("hotel"))
+
+
+@pytest.mark.parametrize(
+    ("rule", "sentence"),
+    [
+        ("{name: r, when: {token: x}, then: {if: a, then: b}}", "of tokens a rule may say a tag"),
+        ("{name: r, when: {contains: x}, then: {span: LOC}}", "the tokens there are one LOC: of which"),
+        ("{name: r, when: {not: {token: x}}, then: O}", "a condition on tokens stands alone"),
+        ("{name: r, when: {or: [{token: x}, {contains: y}]}, then: O}", "a condition on tokens stands alone"),
+        ("{name: r, when: {span_regex: '^(a|aa)+$'}, then: O}", "takes for ever on some texts"),
+    ],
+)
+def test_rules_about_tokens_that_make_no_sense_are_refused_in_their_place(tmp_path, rule, sentence):
+    with pytest.raises(RuleError, match=rf"rules.yaml:\d+:\d+: rule 'r'.*{re.escape(sentence)}"):
+        read(tmp_path, f"rules:\n  - {rule}\n")

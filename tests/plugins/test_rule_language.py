@@ -40,7 +40,9 @@ def test_every_example_in_a_table_can_be_read(tmp_path, monkeypatch, part, code)
     column = {"column": "stars"} if part == "when" and set(written) & {*COMPARISONS} else {}
     if part == "when" and set(written) == {"column"}:
         return  # the row that speaks of the comparisons
+    spoken = {"token": "paris"} if "span" in written else None
     rule = {"name": "r", "then": "a", **({"when": {**written, **column}} if part == "when" else {"then": written})}
+    rule |= {"when": spoken} if spoken and part == "then" else {}
     with (tmp_path / "rules.yaml").open("w", encoding="utf-8") as file:
         YAML(typ="safe").dump({"rules": [rule]}, file)
     assert len(RuleFile(RuleFile.Config(path=tmp_path / "rules.yaml")).rules()) == 1

@@ -6,7 +6,7 @@ abstains does not fire, and neither does its negation: truth is Kleene's, with t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from triune.conditions.view import View
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from triune.conditions.tokens import Places
     from triune.types import Rule
 
 
@@ -40,11 +41,13 @@ class Groundings:
         fires: (rules, examples) whether a rule's condition holds.
         abstained: (rules,) on how many examples it could not be asked.
         reasons: why, for each rule that abstained anywhere, by its name.
+        places: of the rules whose condition points at tokens, by their number: where.
     """
 
     fires: NDArray[np.bool_]
     abstained: NDArray[np.int64]
     reasons: Mapping[str, str]
+    places: Mapping[int, Places] = field(default_factory=dict)
 
 
 def ground_all(rules: Sequence[Rule], examples: pd.DataFrame, roles: Mapping[str, str]) -> Groundings:
@@ -74,4 +77,10 @@ def ground_all(rules: Sequence[Rule], examples: pd.DataFrame, roles: Mapping[str
                 reasons[rule.name] = grounding.reason
     if problems:
         raise RuleError(problems)
-    return Groundings(fires, abstained, reasons)
+    return Groundings(fires, abstained, reasons, _places(rules, view))
+
+
+def _places(rules: Sequence[Rule], view: View) -> dict[int, Places]:
+    from triune.conditions.tokens import Pointing
+
+    return {number: view.places(rule.when) for number, rule in enumerate(rules) if isinstance(rule.when, Pointing)}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import regex
 
+    from triune.conditions.tokens import Places, Pointing
     from triune.types import Condition
 
 
@@ -70,6 +71,8 @@ class View:
         self._texts: dict[tuple[str | None, bool | None], list[str]] = {}
         self._found: dict[Reading, dict[str, list[int]]] = {}
         self._answers: dict[object, Grounding] = {}
+        self._tokens: list[list[str]] | None = None
+        self._places: dict[object, Places] = {}
 
     def __len__(self) -> int:
         """Count the examples."""
@@ -119,8 +122,21 @@ class View:
         """Return (examples,) texts as they are; a missing cell of a column is an empty one."""
         if (column, None) not in self._texts:
             cells = self.examples[self.roles["text"]].tolist() if column is None else self.cells(column)
-            self._texts[column, None] = ["" if cell is None else str(cell) for cell in cells]
+            self._texts[column, None] = [_text(cell) for cell in cells]
         return self._texts[column, None]
+
+    def tokens(self) -> list[list[str]]:
+        """Return (examples,) the tokens of each: the entries of a list, or what stands between the blanks of a text."""
+        if self._tokens is None:
+            cells = self.examples[self.roles["text"]].tolist()
+            self._tokens = [[str(one) for one in cell] if _several(cell) else str(cell).split() for cell in cells]
+        return self._tokens
+
+    def places(self, condition: Pointing) -> Places:
+        """Return where a condition points, the same places for equal conditions."""
+        if condition not in self._places:
+            self._places[condition] = condition.places(self)
+        return self._places[condition]
 
     def read(self, reading: Reading) -> list[str]:
         """Return (examples,) texts in which what counts as the same is the same."""
@@ -178,6 +194,16 @@ def _token() -> regex.Pattern[str]:
     import regex  # not `re`, which splits the words of scripts with vowel signs
 
     return regex.compile(r"\w+|[^\w\s]")
+
+
+def _several(cell: object) -> bool:
+    return isinstance(cell, list | tuple)
+
+
+def _text(cell: object) -> str:
+    if _several(cell):
+        return " ".join(map(str, cast("list[object]", cell)))
+    return "" if cell is None else str(cell)
 
 
 def _blank(cell: object) -> bool:

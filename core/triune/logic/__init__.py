@@ -1,6 +1,6 @@
 """What rules say about outputs, and exact inference with it.
 
-A rule author reads `formulas`, `counting` and `sequences`: the statements, as frozen values. A method author
+A rule author reads `formulas`, `counting`, `sequences` and `spans`: the statements, as frozen values. A method author
 reads `inference`: `RuleSet(…).compiled(space)` answers for log Z, marginals, the best answer and draws. Core
 developers go on with `engines` (which exact form answers for which outputs) and one engine at a time:
 
@@ -25,9 +25,10 @@ from triune.logic.sequences import (
     StartsWith,
     bio,
 )
+from triune.logic.spans import EachIs, EachIsNot, OnTokens, Span
 
 __all__ = [
-    "And", "AnyOf", "AtLeast", "AtMost", "EndsWith", "EveryFollowedBy", "EveryPrecededBy", "Exactly", "Formula",
-    "FormulaError", "Iff", "Implies", "Label", "Matches", "NeverFollows", "NoneOf", "Not", "Occurs", "Or",
-    "SoftFormula", "StartsWith", "bio", "hierarchy",
+    "And", "AnyOf", "AtLeast", "AtMost", "EachIs", "EachIsNot", "EndsWith", "EveryFollowedBy", "EveryPrecededBy",
+    "Exactly", "Formula", "FormulaError", "Iff", "Implies", "Label", "Matches", "NeverFollows", "NoneOf", "Not",
+    "Occurs", "OnTokens", "Or", "SoftFormula", "Span", "StartsWith", "bio", "hierarchy",
 ]  # fmt: skip

@@ -12,10 +12,15 @@ from triune.conditions import (
     EndsWith,
     Length,
     NotTrue,
+    Pointing,
     Python,
     Regex,
     Script,
+    SpanRegex,
     StartsWith,
+    Token,
+    TokenRegex,
+    TokensWhere,
 )
 from triune.conditions.columns import COMPARISONS
 from triune.conditions.texts import compiled, runs_away
@@ -38,7 +43,10 @@ OPTIONS = {
     "regex": ("case", "column"), "contains": ("case", "inside", "column"), "any_of": ("case", "inside", "column"),
     "all_of": ("case", "inside", "column"), "starts_with": ("case", "column"), "ends_with": ("case", "column"),
     "length": ("column",), "script": ("share", "column"), "python": ("column",), "and": (), "or": (), "not": (),
+    "token": ("case",), "token_regex": ("case",), "span_regex": ("case",),
 }  # fmt: skip
+
+ALONE = "a condition on tokens stands alone, or as the only such one of an 'and'"
 
 
 def condition(value: Written, folder: str) -> Condition | None:
@@ -93,7 +101,15 @@ def _options(value: Written) -> dict[str, object] | None:
     return None if None in read.values() else dict(read)
 
 
-def _regex(value: Written, options: dict[str, object], folder: str) -> Condition | None:
+def _pattern(build: Callable[..., Condition]) -> Callable[..., Condition | None]:
+    def read(value: Written, options: dict[str, object], folder: str) -> Condition | None:
+        return build(value.value, **options) if _sound(value, options) else None
+
+    return read
+
+
+def _sound(value: Written, options: dict[str, object]) -> bool | None:
+    """Return whether a value is a regular expression that can be asked, or None after noting what is wrong."""
     if not isinstance(value.value, str) or not value.value:
         return value.wrong(f"found {found(value.value) if value.value else 'nothing'}, wanted a regular expression")
     case = bool(options.get("case"))
@@ -108,7 +124,7 @@ def _regex(value: Written, options: dict[str, object], folder: str) -> Condition
             f"{value.value!r} takes for ever on some texts, such as {text[:12] + '…'!r}; "
             "make each of its repetitions match in one way only"
         )
-    return Regex(value.value, **options)  # type: ignore[arg-type]
+    return True
 
 
 def _phrases(build: Callable[..., Condition], join: Callable[..., Condition]) -> Callable[..., Condition | None]:
@@ -182,20 +198,45 @@ def _python(value: Written, options: dict[str, object], folder: str) -> Conditio
 
 def _joined(build: Callable[..., Condition]) -> Callable[..., Condition | None]:
     def read(value: Written, options: dict[str, object], folder: str) -> Condition | None:
-        entries = value.items("conditions")
-        parts = [condition(one, folder) for one in entries or []]
-        return build(*parts) if parts and None not in parts else None
+        parts = _parts(value, folder)
+        if any(isinstance(one, Pointing) for one in parts):
+            return value.wrong(ALONE)
+        return build(*parts) if parts else None
 
     return read
 
 
+def _and(value: Written, options: dict[str, object], folder: str) -> Condition | None:
+    """Return what holds where all parts do; of a part that points at tokens, these tokens."""
+    parts = _parts(value, folder)
+    pointing = [one for one in parts if isinstance(one, Pointing)]
+    others = [one for one in parts if one not in pointing]
+    if len(pointing) > 1:
+        return value.wrong(ALONE)
+    if pointing and others:
+        return TokensWhere(pointing[0], others[0] if len(others) == 1 else AllTrue(*others))
+    return AllTrue(*parts) if parts else None
+
+
+def _parts(value: Written, folder: str) -> list[Condition]:
+    """Return the conditions of a list, none if one of them cannot be read."""
+    parts = [condition(one, folder) for one in value.items("conditions") or []]
+    read = [one for one in parts if one is not None]
+    return read if len(read) == len(parts) else []
+
+
 def _not(value: Written, options: dict[str, object], folder: str) -> Condition | None:
     inner = condition(value, folder)
+    if isinstance(inner, Pointing):
+        return value.wrong(ALONE)
     return None if inner is None else NotTrue(inner)
 
 
 CONDITIONS: dict[str, Callable[[Written, dict[str, object], str], Condition | None]] = {
-    "regex": _regex,
+    "regex": _pattern(Regex),
+    "token": _edge(Token),
+    "token_regex": _pattern(TokenRegex),
+    "span_regex": _pattern(SpanRegex),
     "contains": _phrases(Contains, AnyTrue),
     "any_of": _phrases(Contains, AnyTrue),
     "all_of": _phrases(ContainsAll, AllTrue),
@@ -204,7 +245,7 @@ CONDITIONS: dict[str, Callable[[Written, dict[str, object], str], Condition | No
     "length": _length,
     "script": _script,
     "python": _python,
-    "and": _joined(AllTrue),
+    "and": _and,
     "or": _joined(AnyTrue),
     "not": _not,
 }

@@ -12,6 +12,8 @@ from triune.logic import (
     AnyOf,
     AtLeast,
     AtMost,
+    EachIs,
+    EachIsNot,
     EndsWith,
     EveryFollowedBy,
     EveryPrecededBy,
@@ -26,7 +28,9 @@ from triune.logic import (
     NoneOf,
     Not,
     Occurs,
+    OnTokens,
     Or,
+    Span,
     StartsWith,
     bio,
 )
@@ -65,6 +69,25 @@ def label(value: Written) -> str | int | None:
         return name
     what = "nothing" if name is None or name == "" else found(name)
     return value.wrong(f"found {what}, wanted a label or a formula")
+
+
+def of_tokens(value: Written, said: Formula) -> Formula | None:
+    """Return what a formula says of every token that a rule points at, or None after noting that it says nothing."""
+    match said:
+        case OnTokens():
+            return said
+        case Label(name):
+            return EachIs(str(name))
+        case AnyOf(of) if all(isinstance(one, Label) for one in of):
+            return EachIs(*(str(one) for one in of))
+        case NoneOf(of) if all(isinstance(one, Label) for one in of):
+            return EachIsNot(*(str(one) for one in of))
+        case Not(Label(name)):
+            return EachIsNot(str(name))
+        case _:
+            return value.wrong(
+                "of tokens a rule may say a tag (B-LOC, '*-LOC'), {any_of: […]}, {none_of: […]} or {span: LOC}"
+            )
 
 
 def _main(value: Written) -> str | None:
@@ -213,6 +236,11 @@ def _matches(value: Written) -> Formula | None:
     return said
 
 
+def _span(value: Written) -> Formula | None:
+    kind = value.at("span").text()
+    return None if kind is None else Span(kind)
+
+
 def _bio(value: Written) -> Formula | None:
     kinds = value.at("bio").texts("kinds of spans")
     return bio(*kinds) if kinds else None
@@ -235,4 +263,5 @@ STATEMENTS: dict[str, Callable[[Written], Formula | None]] = {
     "occurs": _occurs,
     "matches": _matches,
     "bio": _bio,
+    "span": _span,
 }

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triune import ALL, ALWAYS, Rule, Seat
+from triune.conditions import Pointing
 from triune.documents import found, read_document
 from triune.errors import RuleError, listed, nearest
+from triune.logic import OnTokens
 from triune_rule_file.conditions import condition
-from triune_rule_file.formulas import formula
+from triune_rule_file.formulas import formula, of_tokens
 from triune_rule_file.written import Written
 
 if TYPE_CHECKING:
@@ -104,6 +106,10 @@ def _rule(entry: Written, confidence: float) -> Rule | None:
     note = entry.at("note").text() if entry.has("note") else ""
     tags = entry.at("tags").texts("tags") if entry.has("tags") else ()
     seats = _seats(entry.at("seats")) if entry.has("seats") else ALL
+    if isinstance(when, Pointing) and then is not None:
+        then = of_tokens(entry.at("then"), then)
+    elif isinstance(then, OnTokens) and when is not None:
+        entry.at("then").wrong(f"{then}: of which? Say {{token: …}}, {{token_regex: …}} or {{span_regex: …}} as 'when'")
     if len(entry.problems) > before:
         return None
     assert name and then is not None and when is not None and sure is not None and seats is not None

@@ -41,23 +41,29 @@ def _impossible(structure: Structure, train: Examples, split: str) -> tuple[str,
     """Return what is impossible in a table; of sequences other than those learnt from, lengths are not known yet."""
     import numpy as np
 
-    bounds = getattr(train, "bounds", None)
-    if bounds is not None and split != "train":
+    if train.bounds is not None and split != "train":
         return ()
     rows = np.arange(structure.seated.grounded.fires[split].shape[1])
-    return structure.impossible(split, rows, None if bounds is None else np.diff(bounds))
+    return structure.impossible(split, rows, None if train.bounds is None else np.diff(train.bounds))
 
 
 def breaking(structure: Structure, train: Examples) -> NDArray[np.bool_]:
-    """Return (examples,) whether each has labels that break a hard rule."""
+    """Return (examples,) whether each has labels that break a hard rule.
+
+    Raises:
+        RuleError: rules about single tokens leave an example without an answer.
+    """
     import numpy as np
 
     broken = np.zeros(len(train), dtype=np.bool_)
-    labelled = np.flatnonzero(train.labelled)
-    for rows in np.array_split(labelled, max(len(labelled) // CHUNK, 1)):
+    for rows in np.array_split(np.arange(len(train)), len(train) // CHUNK + 1):
         batch = train.batch(rows)
-        fires = structure.seated.fires(batch)
-        broken[rows] = ~structure.form.kept(batch.targets, fires, getattr(batch, "mask", None)).numpy()
+        structure.refuse_impossible(batch, batch.mask)
+        kept = structure.form.kept(batch.targets, structure.seated.fires(batch), batch.mask)
+        forbidden = structure.forbidden(batch, batch.targets.shape[1])
+        if forbidden is not None:
+            kept = kept & ~(forbidden & (batch.targets > 0)).any(-1).any(-1)
+        broken[rows] = (~kept & (batch.labelled > 0)).numpy()
     return broken
 
 
@@ -71,7 +77,9 @@ def _broken(structure: Structure, train: Examples, broken: NDArray[np.bool_]) ->
     for row, fired in zip(rows, fires.T, strict=True):
         said = _said(structure, train, row)
         acting = [rule for rule, one in zip(structure.seated.rules, fired, strict=True) if one]
-        blamed = [rule for rule in acting if not rule.then.holds(said)] or acting  # type: ignore[union-attr]
+        # what keeps all others breaks one about single tokens
+        guilty = [rule for rule in acting if not rule.then.holds(said)]  # type: ignore[union-attr]
+        blamed = guilty or structure.about_tokens or acting
         by_rule.setdefault(blamed[0].where, []).append(row)
     return [
         f"{where} is hard, and labels break it: {structure.places_of('train', np.asarray(those))}; mend the labels, "

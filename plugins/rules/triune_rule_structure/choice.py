@@ -53,9 +53,9 @@ class Choice:
         log_q = self.conditioned(scores, fires, mask).log_softmax(-1)
         return -(targets * log_q).where(self.allowed(fires), 0.0).sum(-1)
 
-    def possible(self, fires: NDArray[np.bool_], sizes: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return (cases,) whether any label is allowed."""
-        return ((fires.T.astype(int) @ self.broken.astype(int)) == 0).any(axis=1)  # type: ignore[no-any-return]
+    def possible(self, scores: Tensor, fires: Tensor, mask: Tensor | None) -> Tensor:
+        """Return (batch,) whether any label is allowed."""
+        return self.allowed(fires).any(-1)
 
     def kept(self, targets: Tensor, fires: Tensor, mask: Tensor | None) -> Tensor:
         """Return (batch,) whether the likeliest label is allowed."""

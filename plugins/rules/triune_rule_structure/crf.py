@@ -17,12 +17,10 @@ import torch  # noqa: TID253 - this module is torch
 from triune.errors import PlanError
 from triune.logic.chains import Chain
 from triune.logic.costs import Budget, Cost, affordable
-from triune_rule_structure.joint import clamped, kept, unlabelled
+from triune_rule_structure.joint import clamped, kept, possible, unlabelled
 from triune_rule_structure.through import of_tags, through
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from torch import Tensor, nn
 
     from triune.logic.inference import Compiled
@@ -111,11 +109,9 @@ class Field:
             return log_z - self.log_z(clamped(scores, targets), final, mask)
         return log_z - self._score(scores, targets)
 
-    def possible(self, fires: NDArray[np.bool_], sizes: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return (cases,) whether there is a sequence."""
-        from triune_rule_structure.joint import Joint
-
-        return Joint(self.compiled, "tags", len(self.transitions), "").possible(fires, sizes)
+    def possible(self, scores: Tensor, fires: Tensor, mask: Tensor | None) -> Tensor:
+        """Return (batch,) whether there is a sequence."""
+        return possible(self.compiled, scores, fires, mask)
 
     def kept(self, targets: Tensor, fires: Tensor, mask: Tensor | None) -> Tensor:
         """Return (batch,) whether labels keep the rules, or can be completed so that they do."""

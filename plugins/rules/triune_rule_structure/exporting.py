@@ -30,7 +30,7 @@ def write(structure: Structure, transitions: nn.Parameter | None, folder: Path) 
         "holds by": structure.form.said,
         "rules": [
             {"name": rule.name, "when": str(rule.when), "then": str(rule.then), "python": repr(rule.then)}
-            for rule in structure.seated.rules
+            for rule in structure.rules
         ],
         "transitions": SCORES if transitions is not None else None,
     }
@@ -41,7 +41,7 @@ def write(structure: Structure, transitions: nn.Parameter | None, folder: Path) 
 
 def paragraph(structure: Structure, *, learned: bool) -> str:
     """Return what the model's card says of the constraints."""
-    names = listed([repr(rule.name) for rule in structure.seated.rules], 12)
+    names = listed([repr(rule.name) for rule in structure.rules], 12)
     beside = " The learned transitions lie beside it, in `transitions.safetensors`." if learned else ""
     return (
         f"The hard rules {names} held in training and hold in every prediction of `triune predict` and `triune "

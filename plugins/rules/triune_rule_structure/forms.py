@@ -8,8 +8,6 @@ from triune.errors import PlanError, TriuneError
 from triune_rule_structure.hierarchy import edges_of
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from torch import Tensor, nn
 
     from triune.seats import Seated
@@ -47,8 +45,8 @@ class Form(Protocol):
         """Return (batch,) -log p(targets | rules)."""
         ...
 
-    def possible(self, fires: NDArray[np.bool_], sizes: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return (cases,) whether there is an answer, where rules (rules, cases) fire on so many tokens."""
+    def possible(self, scores: Tensor, fires: Tensor, mask: Tensor | None) -> Tensor:
+        """Return (batch,) whether there is an answer; a score of -1e30 takes a tag away from a token."""
         ...
 
     def kept(self, targets: Tensor, fires: Tensor, mask: Tensor | None) -> Tensor:

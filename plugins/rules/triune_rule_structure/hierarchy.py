@@ -11,9 +11,7 @@ from triune.logic import And, AnyOf, Formula, Implies, Label, Or
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    import numpy as np
     import torch
-    from numpy.typing import NDArray
     from torch import Tensor
 
     from triune import Rule
@@ -56,11 +54,9 @@ class Hierarchy:
         combined = of_true.where(true, self.conditioned(scores, fires, mask))
         return binary_cross_entropy_with_logits(combined, targets, reduction="none").sum(-1)
 
-    def possible(self, fires: NDArray[np.bool_], sizes: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return (cases,) true: no label at all keeps every hierarchy."""
-        import numpy as np
-
-        return np.ones(len(sizes), dtype=np.bool_)
+    def possible(self, scores: Tensor, fires: Tensor, mask: Tensor | None) -> Tensor:
+        """Return (batch,) true: no label at all keeps every hierarchy."""
+        return scores.new_ones(len(scores)).bool()
 
     def kept(self, targets: Tensor, fires: Tensor, mask: Tensor | None) -> Tensor:
         """Return (batch,) whether every label comes with all that it implies."""

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 from triune_rule_structure.through import AS_SCORES, log_p, through
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from torch import Tensor
 
     from triune.logic.inference import Compiled
     from triune.seats import Seated
 
+NEVER = -1e30
 CERTAIN = 1e6
 """Scores so large that one answer has all the probability."""
 
@@ -26,13 +25,11 @@ class Joint:
     Attributes:
         compiled: the rules.
         kind: of the outputs.
-        labels: how many.
         said: what it does.
     """
 
     compiled: Compiled
     kind: str
-    labels: int
     said: str
     joint: bool = True
 
@@ -55,21 +52,18 @@ class Joint:
             own = own + self.compiled.log_z(clamped(scores, targets), fires, mask=mask)
         return log_z - own
 
-    def possible(self, fires: NDArray[np.bool_], sizes: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return (cases,) whether there is an answer."""
-        import torch
-
-        shape, mask = [len(sizes), self.labels], None
-        if self.kind == "tags":
-            longest = max(int(sizes.max()), 1)
-            shape.insert(1, longest)
-            mask = torch.arange(longest) < torch.from_numpy(sizes)[:, None]
-        found = self.compiled.log_z(torch.zeros(shape), torch.from_numpy(fires), mask=mask)
-        return (found > -1e29).numpy()
+    def possible(self, scores: Tensor, fires: Tensor, mask: Tensor | None) -> Tensor:
+        """Return (batch,) whether there is an answer."""
+        return possible(self.compiled, scores, fires, mask)
 
     def kept(self, targets: Tensor, fires: Tensor, mask: Tensor | None) -> Tensor:
         """Return (batch,) whether labels keep the rules, or can be completed so that they do."""
         return kept(self.compiled, self.kind, targets, fires, mask)
+
+
+def possible(compiled: Compiled, scores: Tensor, fires: Tensor, mask: Tensor | None) -> Tensor:
+    """Return (batch,) whether there is an answer."""
+    return compiled.log_z(scores, fires, mask=mask) > NEVER / 10
 
 
 def kept(compiled: Compiled, kind: str, targets: Tensor, fires: Tensor, mask: Tensor | None) -> Tensor:
@@ -102,4 +96,4 @@ def joint(rules: Seated) -> Joint:
     assert space is not None
     compiled = rules.compiled()
     said = {"binaries": "exact inference over the labels", "tags": "a constrained Viterbi path"}[space.kind]
-    return Joint(compiled, space.kind, len(space.labels), f"{said} ({compiled.cost})")
+    return Joint(compiled, space.kind, f"{said} ({compiled.cost})")

@@ -39,7 +39,8 @@ def likelihood(structure: Structure, left_out: NDArray[np.bool_]) -> LossTerm:
 
     def compute(step: Step, batch: Batch, outputs: Outputs) -> TermValues:
         assert outputs.free is not None
-        nats = structure.form.loss(outputs.free, batch.targets, structure.seated.fires(batch), outputs.mask)
+        scores, fires = structure.barred(outputs.free, batch), structure.seated.fires(batch)
+        nats = structure.form.loss(scores, batch.targets, fires, outputs.mask)
         parts = {"categorical": 1, "binaries": labels}.get(kind) or batch.targets.any(-1).sum(-1).clamp(min=1)
         return TermValues(nats / parts, shares(batch))
 
@@ -50,7 +51,7 @@ def likelihood(structure: Structure, left_out: NDArray[np.bool_]) -> LossTerm:
 
 
 def _note(structure: Structure, left_out: NDArray[np.bool_]) -> str:
-    note = f"{len(structure.seated.rules)} hard rules hold by {structure.form.said}"
+    note = f"{len(structure.rules)} hard rules hold by {structure.form.said}"
     if left_out.any():
         note += f"; {int(left_out.sum())} examples whose labels break them are left out"
     return note
