@@ -47,6 +47,8 @@ class Found:
     table: pd.DataFrame
     predictions: pd.DataFrame
     metrics: Mapping[str, JSON]
+    tokenised: bool = False  # whether texts are lists of tokens, and predictions lists of tags
+    notes: tuple[str, ...] = ()
 
 
 def measured(folder: Path, source: str | Path | pd.DataFrame, plugins: Mapping[str, object] | None = None) -> Found:
@@ -87,7 +89,9 @@ def _found(
     objective.eval()
     examples = encode(opened.bundle, data)[SPLIT]
     found = evaluate_split(objective.outputs, examples, data.splits[SPLIT].index, hooks, run, finished.space, rules)
-    return Found(data.place(SPLIT), data.splits[SPLIT], found.predictions, found.metrics)
+    return Found(
+        data.place(SPLIT), data.splits[SPLIT], found.predictions, found.metrics, data.tokenised, examples.notes
+    )
 
 
 def _configuration(place: Folder, facts: Mapping[str, JSON], plugins: Mapping[str, object] | None) -> LoadedConfig:
