@@ -28,8 +28,10 @@ from triune.planning import (
     planned_terms,
     table_of,
     unconsumed,
+    unwatched,
 )
 from triune.probe import Probe, probe
+from triune.windows import plateaus_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -81,7 +83,7 @@ def prepare(
     steps = steps_of(run, len(train))
     claims = hooks.collect(ParameterFreezing.claim_parameters, run=run, layout=opened.layout)
     groups, claim_problems = planned_groups(opened.layout, claims, steps.total, steps.per_epoch)
-    checked([*term_problems, *claim_problems, *unconsumed(rules, hooks)])
+    checked([*term_problems, *claim_problems, *unwatched(plateaus_of(claims), run, data), *unconsumed(rules, hooks)])
     objective = objective_of(opened, rules, terms)
     seen = _probed(objective, train, opened)
     plan = Plan(
@@ -99,6 +101,8 @@ def prepare(
         memory=memory_of(opened, groups, steps, seen),
         machine={"device": run.device, "precision": precision_of(run), **(machine or {})},
         writes=(),
+        claims=tuple(claims),
+        phases=plateaus_of(claims),
         notes=(*data.notes, *opened.bundle.notes, *said, *abstentions(rules), *only_reported(rules, hooks), *notes),
     )
     return Prepared(opened, data, rules, examples, objective, plan)
