@@ -116,6 +116,7 @@ class Outputs:
     mask: Tensor | None = None  # (batch, tokens) which tokens of sequences count
     decided: Tensor | None = None  # booleans like the scores: the answer, where a structure decides it as a whole
     free: Tensor | None = None  # the scores before a structure conditioned them on rules
+    read: Tensor | None = None  # (batch, tokens) which tokens the model has read; None where it read all
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,8 +39,10 @@ def likelihood(structure: Structure, left_out: NDArray[np.bool_]) -> LossTerm:
 
     def compute(step: Step, batch: Batch, outputs: Outputs) -> TermValues:
         assert outputs.free is not None
-        scores, fires = structure.barred(outputs.free, batch), structure.seated.fires(batch)
-        nats = structure.form.loss(scores, batch.targets, fires, outputs.mask)
+        free, targets = outputs.free, batch.targets
+        if outputs.read is not None:  # of a token that was not read anything may be, and its label teaches nothing
+            free, targets = free * outputs.read[..., None], targets * outputs.read[..., None]
+        nats = structure.form.loss(structure.barred(free, batch), targets, structure.seated.fires(batch), outputs.mask)
         parts = {"categorical": 1, "binaries": labels}.get(kind) or batch.targets.any(-1).sum(-1).clamp(min=1)
         return TermValues(nats / parts, shares(batch))
 
