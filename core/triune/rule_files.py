@@ -20,7 +20,7 @@ def rule_files(loaded: LoadedConfig) -> dict[str, str]:
     return {
         f"{plugin.name}.{key}": sha256_of(value)
         for plugin in loaded.plugins
-        if plugin.family == "rules" and plugin.config is not None
+        if plugin.family == "rule" and plugin.config is not None
         for key, value in plugin.config
         if isinstance(value, Path) and value.is_file()
     }
