@@ -261,7 +261,7 @@ def test_a_rule_about_tokens_holds_too(tiny_model, tmp_path):
     one["rules"] = ["mine"]
     data = {"train": sentences(40), "test": sentences(40, seed=1)}
     result = triune.run(one, data=data, plugins={"mine": Rules(rule)}, output=tmp_path / "run")
-    assert violations(result) == {"oslo": 0.0, "bio-transitions": 0.0}
+    assert violations(result)["bio-transitions"] == 0
     predicted = triune.predict(result.folder, data["test"][["text"]], plugins={"mine": Rules(rule)})
     for tokens, found in zip(data["test"]["text"], predicted["predicted"], strict=True):
         assert all(tag == "B-LOC" for token, tag in zip(tokens, found, strict=True) if token == "oslo")
