@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def rule_files(loaded: LoadedConfig) -> dict[str, str]:
-    """Return the SHA-256 of every file that rule plugins are set to read, by plugin and key: `rule-file.path`."""
+    """Return the SHA-256 of every file that rule plugins are set to read, by plugin and key, `NAME.path`."""
     return {
         f"{plugin.name}.{key}": sha256_of(value)
         for plugin in loaded.plugins
