@@ -1,4 +1,4 @@
-"""From a model to predictions, from predictions to metrics and the rule report."""
+"""From a model to predictions, from predictions to metrics."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, cast
 
 from triune.batching import by_length
-from triune.data import label_set
 from triune.errors import PluginError
 from triune.hooks import Hooks, given
 from triune.hookspecs import RunLifecycle
-from triune.logic import Formula
+from triune.rule_report import rule_report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,14 +30,6 @@ EVALUATION_BATCH = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
-    """One split, predicted and measured."""
-
-    predictions: pd.DataFrame
-    metrics: Mapping[str, JSON]
-
-
-@dataclass(frozen=True, slots=True)
 class Answers:
     """What a model says of some examples of a split, on the CPU."""
 
@@ -46,6 +37,15 @@ class Answers:
     scores: Tensor  # (batch, …)
     decided: Tensor  # booleans like the scores
     mask: Tensor | None  # (batch, tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """One split, predicted and measured."""
+
+    predictions: pd.DataFrame
+    metrics: Mapping[str, JSON]
+    answers: Sequence[Answers]
 
 
 def answers_of(
@@ -87,16 +87,22 @@ def evaluate_split(
     rules: GroundedRules,
 ) -> Evaluation:
     """Return the predictions of a split, and the metrics over its labelled examples."""
-    import pandas as pd
-
-    predictions = predictions_of(answers_of(outputs_of, examples, space, run.device), space, index)
-    gold = gold_cells(examples, space)
-    predictions.insert(0, "gold", pd.Series(gold, index=index, dtype=object))
-    labelled = predictions[[cell is not None for cell in gold]]
+    answers = answers_of(outputs_of, examples, space, run.device)
+    predictions = with_gold(predictions_of(answers, space, index), examples, space)
+    labelled = predictions[[cell is not None for cell in predictions["gold"]]]
     metrics = measured(hooks, run, labelled) if len(labelled) else {}
     if len(rules):
-        metrics = {**metrics, "rules": rule_report(rules, examples.split, predictions)}
-    return Evaluation(predictions, {**metrics, "examples": len(index), "labelled": len(labelled)})
+        each, overall = rule_report(rules, examples.split, predictions)
+        metrics = {**metrics, "rules": each, "rules_overall": overall}
+    return Evaluation(predictions, {**metrics, "examples": len(index), "labelled": len(labelled)}, answers)
+
+
+def with_gold(predictions: pd.DataFrame, examples: Examples, space: OutputSpace) -> pd.DataFrame:
+    """Return predictions with what the labels say, in the column "gold" before the others."""
+    import pandas as pd
+
+    gold = pd.Series(gold_cells(examples, space), index=predictions.index, dtype=object)
+    return pd.concat([gold.rename("gold"), predictions], axis=1)
 
 
 def gold_cells(examples: Examples, space: OutputSpace) -> list[object]:
@@ -140,28 +146,6 @@ def measured(hooks: Hooks, run: Run, predictions: pd.DataFrame) -> dict[str, JSO
             owners[name] = owner
             metrics[name] = value
     return metrics
-
-
-def rule_report(rules: GroundedRules, split: str, predictions: pd.DataFrame) -> dict[str, JSON]:
-    """Return, for each rule, its coverage and how often predictions and gold labels break it where it fires."""
-    return {
-        rule.name: _of_rule(rule.then, rules.fires[split][place].tolist(), predictions)
-        for place, rule in enumerate(rules.rules)
-        if isinstance(rule.then, Formula)
-    }
-
-
-def _of_rule(then: Formula, fires: Sequence[bool], predictions: pd.DataFrame) -> JSON:
-    def broken(column: str) -> float | None:
-        said = [label_set(cell) for cell, fired in zip(predictions[column], fires, strict=True) if fired]
-        whole = [labels for labels in said if labels is not None and None not in labels]
-        return sum(not then.holds(labels) for labels in whole) / len(whole) if whole else None
-
-    return {
-        "coverage": sum(fires) / max(len(fires), 1),
-        "violation_rate": broken("predicted"),
-        "violation_rate_on_gold": broken("gold"),
-    }
 
 
 def number(metrics: Mapping[str, JSON], name: str) -> float:

@@ -49,6 +49,13 @@ def training_examples(
     if labels_from_rules:
         train, said = _labelled_by_rules(opened, rules, table, data.roles, train)
         notes.extend(said)
+    if not train.labelled.any() and not reads_unlabelled:
+        raise PlanError(
+            [
+                f"{data.place('train')}: no training example has a label, and no active method gives labels or learns "
+                "without: fill the label column, or name a rule method under methods"
+            ]
+        )
     if not train.labelled.all():
         notes.append(f"{int((train.labelled == 0).sum())} of {len(train)} training examples have no label")
     return train, rules, notes

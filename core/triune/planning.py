@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from triune.alignment import count
 from triune.data import label_set
 from triune.errors import PlanError, listed, nearest
 from triune.hooks import declared, given
@@ -217,7 +218,8 @@ def only_reported(rules: GroundedRules, hooks: Hooks) -> list[str]:
     if not len(rules) or asked_seats(hooks):
         return []
     return [
-        f"no active method asks for rules: {len(rules)} rules do not act, and the report says how far they are kept"
+        f"no active method asks for rules: {count(len(rules), 'rule')} only in the report, which says how far rules "
+        "are kept"
     ]
 
 

@@ -12,6 +12,7 @@ from triune.config import LoadedConfig, load_config
 from triune.context import FinishedRun
 from triune.errors import DataError, OutputError, PluginError
 from triune.evaluation import evaluate_split
+from triune.final_report import final_metrics
 from triune.folder import MODEL, Folder
 from triune.hooks import Hooks
 from triune.hookspecs import RunLifecycle
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
 
     from triune.context import Run
     from triune.data import Data
-    from triune.types import JSON
+    from triune.evaluation import Evaluation
+    from triune.examples import Examples
+    from triune.spaces import OutputSpace
+    from triune.types import JSON, GroundedRules
 
 SPLIT = "test"
 
@@ -53,12 +57,12 @@ class Found:
 
 def measured(folder: Path, source: str | Path | pd.DataFrame, plugins: Mapping[str, object] | None = None) -> Found:
     """Return the predictions of a finished run for a table, and its metrics over the rows that have a label."""
-    return _found(folder, source, plugins, lambda data: data)
+    return _found(folder, source, plugins, lambda data: data, final_metrics)
 
 
 def predicted(folder: Path, source: str | Path | pd.DataFrame, plugins: Mapping[str, object] | None = None) -> Found:
     """Return the predictions of a finished run for a table; labels that it may have are not looked at."""
-    return _found(folder, source, plugins, _without_labels)
+    return _found(folder, source, plugins, _without_labels, lambda found, *_: dict(found.metrics))
 
 
 def _without_labels(data: Data) -> Data:
@@ -70,6 +74,7 @@ def _found(
     source: str | Path | pd.DataFrame,
     plugins: Mapping[str, object] | None,
     seen: Callable[[Data], Data],
+    judged: Callable[[Evaluation, Examples, Hooks, Run, OutputSpace, GroundedRules], dict[str, JSON]],
 ) -> Found:
     place = Folder(folder)
     facts = place.facts()
@@ -89,9 +94,8 @@ def _found(
     objective.eval()
     examples = encode(opened.bundle, data)[SPLIT]
     found = evaluate_split(objective.outputs, examples, data.splits[SPLIT].index, hooks, run, finished.space, rules)
-    return Found(
-        data.place(SPLIT), data.splits[SPLIT], found.predictions, found.metrics, data.tokenised, examples.notes
-    )
+    metrics = judged(found, examples, hooks, run, finished.space, rules)
+    return Found(data.place(SPLIT), data.splits[SPLIT], found.predictions, metrics, data.tokenised, examples.notes)
 
 
 def _configuration(place: Folder, facts: Mapping[str, JSON], plugins: Mapping[str, object] | None) -> LoadedConfig:

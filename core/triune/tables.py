@@ -245,7 +245,7 @@ class _Table:
         else:
             separator = columns.label_separator
             labels = self.cells(role, "label", label_cell if separator is None else split_by(separator))
-        self.check_labels(labels, role, demanded)
+        self.check_labels(labels)
         return {role: labels}
 
     def check_lengths(self, texts: Sequence[object], tags: Sequence[object]) -> None:
@@ -267,12 +267,7 @@ class _Table:
             None if None in row else [name for name, one in zip(indicators, row, strict=True) if one] for row in rows
         ]
 
-    def check_labels(self, labels: Sequence[object], column: str, demanded: bool) -> None:
+    def check_labels(self, labels: Sequence[object]) -> None:
         distinct = {label for cell in labels for label in label_set(cell) or () if label is not None}
         for label in sorted(one for one in distinct if isinstance(one, int) and str(one) in distinct):
             self.problems.append(f"{self.place}: label {label} stands there as number and as text; write one of them")
-        if demanded and labels and not self.problems and all(label is None for label in labels):
-            self.problems.append(
-                f"{self.place}: column {column!r} is to hold the labels and is empty in every row; "
-                "fill it, or name another column as data.label"
-            )

@@ -228,7 +228,6 @@ WRONG = {
     "indicator of 2": ({"t.csv": "text,x\na,2\n"}, {"label": ["x"]}, ["t.csv:2", "neither 0 nor 1", "'2'"]),
     "indicators half empty": ({"t.csv": "text,x,y\na,1,\n"}, {"label": ["x", "y"]}, ["t.csv:2: some label columns"]),
     "empty text": ({"t.csv": "text,label\n ,1\nb,1\n,1\n,2\n,2\n"}, {}, ["t.csv:2, t.csv:4, t.csv:5", "4 in all"]),
-    "demanded labels": ({"t.csv": "text,y\na,\n"}, {"label": "y"}, ["column 'y' is to hold the labels"]),
     "weight": ({"t.csv": "text,w\na,-1\n"}, {"weight": "w"}, ["t.csv:2: weight 'w'", "'-1'"]),
     "huge weight": ({"t.csv": "text,w\na,1e999\n"}, {"weight": "w"}, ["t.csv:2: weight 'w'"]),
     "no JSON": ({"t.jsonl": '{"text": "a"}\n{"text": \n'}, {}, ["t.jsonl:2: no JSON"]),

@@ -47,8 +47,8 @@ class Conll:
         comment: str | None = Field(
             "#",
             min_length=1,
-            description="What a comment begins with: such a line is one unless it has as many columns as tokens have. "
-            "null: there are none.",
+            description="What a comment begins with: such a line is one unless it has as many columns as tokens have "
+            "and does not go on `name = value`. null: there are none.",
         )
         encoding: str = Field("utf-8", description="The encoding of the files: utf-8, cp1252, latin-1, utf-16, …")
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 Line = tuple[int, list[str]]  # the number of a line, and its cells
 
 DOCUMENT = "-DOCSTART-"
+REMARK = re.compile(r" *[\w.-]+ = | *(newdoc|newpar)\b")
+"""How the comments of CoNLL-U go on; where columns are parted by blanks, one can have as many words as tokens have."""
+
 NO_WORD = re.compile(r"\d+[-.]\d+")
 """What CoNLL-U numbers beside its words: several words that are written as one, and words that are not written."""
 
@@ -111,7 +114,10 @@ def _width(lines: Sequence[str], rows: Sequence[list[str]], config: Conll.Config
 
 
 def _comments(line: str, cells: list[str], width: int, config: Conll.Config) -> bool:
-    return config.comment is not None and line.startswith(config.comment) and len(cells) != width
+    """Return whether a line comments: it begins so, and does not look like a token of that width."""
+    if config.comment is None or not line.startswith(config.comment):
+        return False
+    return len(cells) != width or REMARK.match(line.removeprefix(config.comment)) is not None
 
 
 def _uneven(found: Sequence[list[Line]], width: int, place: str) -> list[str]:

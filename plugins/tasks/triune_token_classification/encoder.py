@@ -110,12 +110,12 @@ def unread(begins: list[list[int]], lengths: list[int], limit: int, place: str) 
     notes = []
     if cut:
         notes.append(
-            f"{cut:,} tokens of {rows:,} texts of {place} stand behind the {limit} pieces that are read: they are not "
-            "learnt from, and tagged O where that is allowed; raise training.max_length, or part the texts"
+            f"{place}: tokens behind the {limit} pieces that are read of a text: {cut:,}, in {rows:,} of them; they "
+            "are not learnt from, and tagged O where that is allowed; raise training.max_length, or part the texts"
         )
     if bare:
         notes.append(
-            f"{bare:,} tokens of {place} leave nothing to read, such as control characters: they are not learnt from, "
-            "and tagged O where that is allowed"
+            f"{place}: tokens that leave nothing to read, such as control characters: {bare:,}; they are not learnt "
+            "from, and tagged O where that is allowed"
         )
     return notes
