@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 TRAINING = {"batch_size": 32, "learning_rate": 1e-4, "threads": 1, "device": "cpu", "validation": 0.0, "seed": 7}
-QUIET = {"early_stopping": None, "keep_best": False, "max_length": 64}
+QUIET = {"baselines": False, "early_stopping": None, "keep_best": False, "max_length": 64}
 
 EVEN = {"prior_bias": False}  # a head that begins at how rare labels are says nothing, and nothing breaks no rule
 

@@ -133,12 +133,13 @@ def constraints(subject: Subject) -> Iterator[str]:
 
 def _split(outputs: Outputs, sizes: list[int]) -> list[Outputs]:
     """Return the outputs of a batch as those of its parts, everything in them with a first dimension of examples."""
+    import torch
 
     def pieces(tensor: Tensor | None) -> list[Tensor | None]:
-        return [None] * len(sizes) if tensor is None else list(tensor.split(sizes))
+        return [None] * len(sizes) if tensor is None else list(torch.split(tensor, sizes))
 
     columns = [pieces(one) for one in (outputs.hidden, outputs.mask, outputs.read)]
-    scores = outputs.scores.split(sizes)
+    scores = torch.split(outputs.scores, sizes)
     return [
         replace(outputs, scores=own, hidden=hidden, mask=mask, read=read)
         for own, hidden, mask, read in zip(scores, *columns, strict=True)
