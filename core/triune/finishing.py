@@ -20,6 +20,7 @@ from triune.folder import CHECKPOINTS, HISTORY, Folder
 from triune.hookspecs import RunLifecycle
 from triune.journal import Journal
 from triune.result import Result
+from triune.rule_files import rule_files
 from triune.spaces import described
 
 if TYPE_CHECKING:
@@ -159,6 +160,7 @@ def facts_of(
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
         "plugins": [asdict(row) for row in prepared.plan.plugins],
         "data": {split: asdict(source) for split, source in prepared.data.sources.items()},
+        "rules": dict(rule_files(loaded)),
         "roles": dict(prepared.data.roles),
         "space": described(prepared.opened.bundle.space),
         "usage": prepared.opened.bundle.usage,

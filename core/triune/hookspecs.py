@@ -115,7 +115,8 @@ class LossComposition:
         `train` is what is learnt from: token ids, targets, which examples have a label.
 
         A plugin whose terms learn from text without labels says so by the class attribute `reads_unlabelled = True`
-        (one with `seats` pushes rules, and does anyway); the unlabelled table is trained on only then.
+        (one with `seats` other than the structure pushes rules, and does anyway); the unlabelled table is trained on
+        only then.
 
         ```python
         @hookimpl
@@ -211,8 +212,8 @@ class RunLifecycle:
         """
 
     @hookspec
-    def adapt_model(self, run: Run, model: nn.Module) -> None:
-        """Transform the model in place: add adapters. Parameters keep their names.
+    def adapt_model(self, run: Run, model: nn.Module, space: OutputSpace) -> None:
+        """Transform the model in place: add adapters. Parameters keep their names. `space` is what it predicts.
 
         ```python
         @hookimpl
@@ -276,6 +277,18 @@ class RunLifecycle:
             (directory / "labels.txt").write_text("spam, ham")
         ```
         """
+
+    @hookspec
+    def describe_model(self, run: Run) -> Iterable[str]:
+        """Contribute paragraphs of Markdown to the model's card: what one must know to use the exported model.
+
+        ```python
+        @hookimpl
+        def describe_model(self):
+            yield "Texts are cut after 64 tokens."
+        ```
+        """
+        return ()
 
 
 SPECIFICATIONS = (RuleApplication, LossComposition, ParameterFreezing, RunLifecycle)

@@ -11,7 +11,7 @@ from triune.hookspecs import RuleApplication
 from triune.types import RuleLabels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     import pandas as pd
 
@@ -43,12 +43,7 @@ def training_examples(
         table = pd.concat([table, data.splits["unlabelled"]])
         train = joined(train, examples["unlabelled"])
         both = np.concatenate([rules.fires["train"], rules.fires["unlabelled"]], axis=1)
-        rules = replace(
-            rules,
-            fires={**rules.fires, "train": both},
-            tokens=_below(rules, len(data.train)),
-            place=_place_below(rules.place, len(data.train)),
-        )
+        rules = replace(rules, fires={**rules.fires, "train": both}, tokens=_below(rules, len(data.train)))
     elif "unlabelled" in data.splits:
         notes.append("the unlabelled table is not learnt from: no active method asks for it")
     if labels_from_rules:
@@ -64,15 +59,6 @@ def training_examples(
     if not train.labelled.all():
         notes.append(f"{int((train.labelled == 0).sum())} of {len(train)} training examples have no label")
     return train, rules, notes
-
-
-def _place_below(place: Callable[[str, int], str], rows: int) -> Callable[[str, int], str]:
-    """Return where examples were written, those of the unlabelled table below those of the training table."""
-
-    def below(split: str, example: int) -> str:
-        return place("unlabelled", example - rows) if split == "train" and example >= rows else place(split, example)
-
-    return below
 
 
 def _below(rules: GroundedRules, rows: int) -> dict[str, TokenRules]:

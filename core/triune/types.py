@@ -115,6 +115,8 @@ class Outputs:
     hidden: Tensor | None = None  # (batch, features) the representation the head reads, where there is one
     mask: Tensor | None = None  # (batch, tokens) which tokens of sequences count
     decided: Tensor | None = None  # booleans like the scores: the answer, where a structure decides it as a whole
+    free: Tensor | None = None  # the scores before a structure conditioned them on rules
+    read: Tensor | None = None  # (batch, tokens) which tokens the model has read; None where it read all
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,10 +250,6 @@ class Rule:
         return f"{self.place}: rule {self.name!r}" if self.place else f"rule {self.name!r}"
 
 
-def _row(split: str, example: int) -> str:
-    return f"{split}: row {example}"
-
-
 @dataclass(frozen=True, slots=True)
 class GroundedRules:
     """The rules of a run and the examples on which each fires."""
@@ -262,7 +260,7 @@ class GroundedRules:
     reasons: Mapping[str, str] = field(default_factory=dict)  # by the rule's name: why it abstained
     space: OutputSpace | None = None  # the outputs that the rules speak of
     tokens: Mapping[str, TokenRules] = field(default_factory=dict)  # split → the tokens that rules speak of
-    place: Callable[[str, int], str] = _row  # split, example → where it was written, for messages
+    data: Data | None = None  # the tables whose examples they fire on
 
     def __len__(self) -> int:
         return len(self.rules)
@@ -273,6 +271,15 @@ class GroundedRules:
 
         fires = self.fires[batch.split][:, batch.rows.cpu().numpy()]
         return torch.from_numpy(fires).to(batch.rows.device)
+
+    def place(self, split: str, row: int) -> str:
+        """Return where an example stands, `train.csv:17`; unlabelled text lies below the training table."""
+        if self.data is None:
+            return f"{split}: row {row}"
+        below = row - len(self.data.splits[split])
+        if split == "train" and below >= 0:
+            split, row = "unlabelled", below
+        return self.data.place(split, self.data.splits[split].index[row])
 
 
 @dataclass(frozen=True, slots=True)
