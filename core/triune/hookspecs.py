@@ -76,7 +76,8 @@ class RuleApplication:
         `examples` is the training table with the unlabelled one below it, `roles` what its columns mean;
         `rules.fires["train"]` has a column for each of its rows. `gold` has the form of what is returned, a column
         for each label of `space`, and holds the labels that there are. Only rows without one take what is decided
-        here. Return `RuleLabels` to add notes to the plan.
+        here. Where a task tags tokens, rows of `gold` and of what is returned are tokens, all laid end to end. Return
+        `RuleLabels` to add notes to the plan.
 
         ```python
         @hookimpl
