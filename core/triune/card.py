@@ -64,7 +64,7 @@ def _rules(metrics: Mapping[str, JSON]) -> Iterator[str]:
 
 
 def _kind(space: str) -> str:
-    return {"categorical": "one", "binaries": "any number"}.get(space, space)
+    return {"categorical": "one", "binaries": "any number", "tags": "for each token one"}.get(space, space)
 
 
 def _table(metrics: Mapping[str, JSON]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, cast
 
 from triune.batching import by_length
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from triune.types import JSON, Batch, GroundedRules, Outputs
 
 EVALUATION_BATCH = 64
-PROBABILITY = "probability of "
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +65,14 @@ def answers_of(
 
 
 def predictions_of(answers: Sequence[Answers], space: OutputSpace, index: pd.Index[int]) -> pd.DataFrame:
-    """Return a table of predictions in the order of the split: "predicted", and "probability of LABEL" for each."""
+    """Return a table of predictions in the order of the split: "predicted", and the figures of the space."""
     import numpy as np
     import pandas as pd
-    import torch
 
+    predicted = [cell for one in answers for cell in space.cells(one.decided, one.mask)]
+    figures = [space.figures(one.scores, one.decided, one.mask) for one in answers]
     back = np.argsort(np.concatenate([one.rows for one in answers]), kind="stable")
-    predicted = [cell for one in answers for cell in space.cells(one.decided)]
-    probabilities = torch.cat([space.probabilities(one.scores) for one in answers]).numpy()[back]
-    columns = {f"{PROBABILITY}{label}": probabilities[:, place] for place, label in enumerate(space.labels)}
+    columns = {name: np.concatenate([one[name] for one in figures])[back] for name in figures[0]}
     cells = pd.Series([predicted[place] for place in back], index=index, dtype=object)
     return pd.DataFrame({"predicted": cells, **columns}, index=index)
 
@@ -107,11 +106,20 @@ def with_gold(predictions: pd.DataFrame, examples: Examples, space: OutputSpace)
 
 
 def gold_cells(examples: Examples, space: OutputSpace) -> list[object]:
-    """Return the gold label cells of examples, in the space's own labels; None where there is none."""
+    """Return the gold label cells of examples, in the space's own labels; None where there is none.
+
+    Of sequences it is the list of tags, in which None stands for a token without one.
+    """
     import torch
 
+    targets = torch.from_numpy(examples.targets)
     # decisions are taken at a score of zero, which a target of one half stands for
-    cells = space.cells(space.decide(torch.from_numpy(examples.targets) - 0.5))
+    decisions = space.decide(targets - 0.5) & (targets > 0)
+    if examples.bounds is None:
+        cells = space.cells(decisions)
+    else:
+        tokens = cast("Sequence[object]", space.cells(decisions[None])[0])
+        cells = [list(tokens[start:stop]) for start, stop in pairwise(examples.bounds.tolist())]
     return [cell if labelled else None for cell, labelled in zip(cells, examples.labelled, strict=True)]
 
 

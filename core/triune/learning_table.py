@@ -77,6 +77,8 @@ def asked_for_labels(
     import pandas as pd
 
     space = opened.bundle.space
+    if train.bounds is not None:
+        raise PlanError(["rules cannot give labels to tokens: leave out the method that labels examples by rules"])
     decided = opened.hooks.decide(
         RuleApplication.label_examples,
         run=opened.run,

@@ -81,6 +81,7 @@ def prepare(
     opened = build(run, hooks, data)
     rules = opened.grounded(data)
     examples = encode(opened.bundle, data)
+    said = [note for one in examples.values() for note in one.notes]
     train, rules, notes = training_examples(opened, data, rules, examples)
     watch = watch_of(run, hooks, examples, train, opened.bundle.space)
     examples = {**examples, "train": train}
@@ -109,7 +110,7 @@ def prepare(
         writes=(),
         claims=tuple(claims),
         phases=plateaus_of(claims),
-        notes=(*data.notes, *abstentions(rules), *only_reported(rules, hooks), *notes),
+        notes=(*data.notes, *opened.bundle.notes, *said, *abstentions(rules), *only_reported(rules, hooks), *notes),
     )
     return Prepared(opened, data, rules, examples, objective, plan, watch)
 

@@ -50,6 +50,8 @@ class Found:
     table: pd.DataFrame
     predictions: pd.DataFrame
     metrics: Mapping[str, JSON]
+    tokenised: bool = False  # whether texts are lists of tokens, and predictions lists of tags
+    notes: tuple[str, ...] = ()
 
 
 def measured(folder: Path, source: str | Path | pd.DataFrame, plugins: Mapping[str, object] | None = None) -> Found:
@@ -92,7 +94,7 @@ def _found(
     examples = encode(opened.bundle, data)[SPLIT]
     found = evaluate_split(objective.outputs, examples, data.splits[SPLIT].index, hooks, run, finished.space, rules)
     metrics = judged(found, examples, hooks, run, finished.space, rules)
-    return Found(data.place(SPLIT), data.splits[SPLIT], found.predictions, metrics)
+    return Found(data.place(SPLIT), data.splits[SPLIT], found.predictions, metrics, data.tokenised, examples.notes)
 
 
 def _configuration(place: Folder, facts: Mapping[str, JSON], plugins: Mapping[str, object] | None) -> LoadedConfig:
@@ -120,6 +122,7 @@ def _any_reader(run: Run) -> Reader:
     assert run.finished is not None
     for entry in installed():
         cls = entry.load() if entry.family == "data" and entry.status == "available" else None
-        if cls is not None and hasattr(cls, "reading"):
+        takes = getattr(getattr(cls, "Config", None), "model_fields", {})
+        if cls is not None and hasattr(cls, "reading") and set(run.finished.roles) <= set(takes):
             return cast("Reader", cls(cls.Config.model_validate(dict(run.finished.roles))))  # type: ignore[attr-defined]
     raise PluginError("no installed data plugin reads files: install one (`triune plugins` lists them)")
