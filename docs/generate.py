@@ -42,6 +42,8 @@ PUBLIC_MODULES = (
         "examples",
         "tables",
         "models",
+        "pretrained",
+        "reading",
         "config",
         "documents",
         "errors",

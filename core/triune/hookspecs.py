@@ -227,8 +227,8 @@ class RunLifecycle:
     def measure(self, run: Run, predictions: pd.DataFrame) -> Mapping[str, JSON]:
         """Contribute metrics of one split.
 
-        `predictions` has the columns "gold" and "predicted" (a label, or a list of labels) and
-        "probability of LABEL" for each label.
+        `predictions` has the columns "gold" and "predicted" (a label, a list of labels, or a list of tags in which a
+        gold one may be None) and "probability of LABEL" for each label; of tags "probability", a number for each token.
 
         ```python
         @hookimpl

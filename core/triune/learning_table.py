@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from triune.errors import PluginError, listed
+from triune.errors import PlanError, PluginError, listed
 from triune.hooks import given
 from triune.hookspecs import RuleApplication
 from triune.types import RuleLabels
@@ -54,6 +54,13 @@ def training_examples(
     if labels_from_rules:
         train, said = _labelled_by_rules(opened, rules, table, data.roles, train)
         notes.extend(said)
+    if not train.labelled.any() and not reads_unlabelled:
+        raise PlanError(
+            [
+                f"{data.place('train')}: no training example has a label, and no active method gives labels or learns "
+                "without: fill the label column, or name a rule method under methods"
+            ]
+        )
     if not train.labelled.all():
         notes.append(f"{int((train.labelled == 0).sum())} of {len(train)} training examples have no label")
     return train, rules, notes
@@ -84,6 +91,8 @@ def asked_for_labels(
     import pandas as pd
 
     space = opened.bundle.space
+    if train.bounds is not None:
+        raise PlanError(["rules cannot give labels to tokens: leave out the method that labels examples by rules"])
     decided = opened.hooks.decide(
         RuleApplication.label_examples,
         run=opened.run,

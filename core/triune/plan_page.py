@@ -144,7 +144,7 @@ def _distribution(counts: Mapping[str, int]) -> Iterator[str]:
     yield from aligned(rows, right=(1, 2), indent="    ")
     rest = list(counts.values())[MOST_LABELS:]
     if rest:
-        yield f"    … and {count(len(rest), 'more label')}, {min(rest):,} to {max(rest):,} examples each"
+        yield f"    … and {count(len(rest), 'more label')}, {min(rest):,} to {max(rest):,} times each"
 
 
 def _model(plan: Plan) -> Iterator[str]:

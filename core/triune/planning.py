@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from triune.alignment import count
 from triune.data import label_set
 from triune.errors import PlanError, listed, nearest
 from triune.hooks import declared, given
@@ -217,7 +218,8 @@ def only_reported(rules: GroundedRules, hooks: Hooks) -> list[str]:
     if not len(rules) or asked_seats(hooks):
         return []
     return [
-        f"no active method asks for rules: {len(rules)} rules do not act, and the report says how far they are kept"
+        f"no active method asks for rules: {count(len(rules), 'rule')} only in the report, which says how far rules "
+        "are kept"
     ]
 
 
@@ -238,7 +240,8 @@ def contested(hooks: Hooks) -> list[str]:
 def table_of(data: Data, split: str, examples: Examples) -> Table:
     """Return what the plan says of a split."""
     cells = data.labels(split)
-    counts = Counter(str(label) for cell in (() if cells is None else cells) for label in label_set(cell) or ())
+    found = (label for cell in (() if cells is None else cells) for label in label_set(cell) or ())
+    counts = Counter(str(label) for label in found if label is not None)
     return Table(
         source=data.place(split),
         rows=len(data.splits[split]),

@@ -87,10 +87,11 @@ class Batch:
 
     rows: Tensor  # (batch,) positions of the examples in their table
     inputs: Mapping[str, Tensor]  # what the model's forward takes, by name
-    targets: Tensor  # (batch, classes) probabilities; zeros where there is no label
+    targets: Tensor  # (batch, classes), of sequences (batch, tokens, tags), probabilities; zeros without a label
     labelled: Tensor  # (batch,) 1.0 where the example has a label, else 0.0
     weights: Tensor  # (batch,) how much the example counts
     split: str = "train"  # the table that `rows` point into
+    mask: Tensor | None = None  # (batch, tokens) which tokens of sequences are there, not padding
 
     def to(self, device: str) -> Batch:
         """Return the batch on a device."""
@@ -101,6 +102,7 @@ class Batch:
             labelled=self.labelled.to(device),
             weights=self.weights.to(device),
             split=self.split,
+            mask=None if self.mask is None else self.mask.to(device),
         )
 
 
@@ -295,6 +297,7 @@ class Bundle:
         save: write the model so that plain `transformers` loads it.
         head: globs of the parameter names that belong to the task's head, not to the encoder.
         usage: a line of Python that loads the exported model, for its card.
+        notes: what the reader should know, for the plan.
     """
 
     model: nn.Module
@@ -304,6 +307,7 @@ class Bundle:
     save: Callable[[nn.Module, Path], None]
     head: tuple[str, ...] = ()
     usage: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

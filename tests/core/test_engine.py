@@ -574,3 +574,27 @@ def test_the_time_of_every_evaluation_is_counted(tmp_path):
 
     result = trained(tmp_path, task=Slow(), training={"epochs": 3})
     assert result.facts["timings"]["evaluating"] > 5 * 0.05  # three while training, two of the finished model
+
+
+class Learns:
+    """A term that needs no label."""
+
+    reads_unlabelled = True
+
+    @hookimpl
+    def loss_terms(self):
+        def sharp(step, batch, outputs):
+            p = outputs.space.probabilities(outputs.scores)
+            return TermValues(-(p * p.clamp(1e-6).log()).sum(-1), batch.weights)
+
+        yield LossTerm("sharp", sharp)
+
+
+def test_a_run_without_labels_learns_where_a_method_can_do_without_and_is_refused_where_none_can(tmp_path):
+    data = table()
+    data["label"] = None
+    tables = Tables(train=data, test=table(16, seed=1))
+    with pytest.raises(PlanError, match="no training example has a label, and no active method gives labels or learns"):
+        trained(tmp_path / "refused", tables=tables)
+    done = trained(tmp_path / "learns", "learns", learns=Learns(), tables=tables)
+    assert done.metrics["test"]["labelled"] == 16
