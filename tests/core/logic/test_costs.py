@@ -217,7 +217,7 @@ def test_an_engine_for_each_firing_pattern_is_as_exact(rules, seed):
 
 def by_pattern(compiled, rules, space):
     """Return the rules in an engine for each firing pattern, whatever they cost."""
-    soft = {which: rules[place] for which, place in zip(compiled.which, compiled.places, strict=True)}
+    soft = {which: rules[place] for which, place in zip(compiled.weighing.which, compiled.weighing.places, strict=True)}
     formulas = tuple(
         ~soft[one].then if soft[one].weight < 0 and not soft[one].hard else soft[one].then
         for one in range(compiled.formulas)
