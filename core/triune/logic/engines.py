@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from triune.logic.alternatives import alternatives
 from triune.logic.chains import chain
 from triune.logic.costs import RuleCostError
 from triune.logic.networks import network
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from triune.logic.costs import Budget
     from triune.logic.formulas import Formula
-    from triune.logic.inference import Engine
+    from triune.logic.queries import Engine
     from triune.logic.variables import Space
 
     Maker = Callable[[Sequence[Formula], Sequence[Formula], Space, Budget], Engine]
@@ -46,4 +47,7 @@ def engine_of(formulas: Sequence[Formula], always: Sequence[Formula], space: Spa
 
 
 def _made(formulas: Sequence[Formula], always: Sequence[Formula], space: Space, budget: Budget) -> Engine:
+    closed = alternatives(formulas, always, space, budget)
+    if closed is not None:
+        return closed
     return MAKERS.get(space.kind, network)(formulas, always, space, budget)
