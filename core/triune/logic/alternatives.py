@@ -14,7 +14,7 @@ from triune.logic.costs import Cost, affordable
 from triune.logic.counts import counting
 from triune.logic.exclusions import merged
 from triune.logic.normal import Literal, Statements, stated
-from triune.logic.variables import NEVER, variables_of
+from triune.logic.variables import variables_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,8 +84,8 @@ class Alternatives:
         import torch
 
         scores, odds = query.scores.double(), self._odds(query.scores)
-        uniform = torch.rand((n + 1, *scores.shape), generator=query.generator, dtype=scores.dtype, device=scores.device)
-        free = uniform[:n] < scores.sigmoid()
+        p = scores.sigmoid()
+        free = torch.rand((n, *p.shape), generator=query.generator, dtype=p.dtype, device=p.device) < p
         drawn = torch.multinomial(self._cases(odds).softmax(-1), n, replacement=True, generator=query.generator).t()
         kept = torch.ones_like(drawn, dtype=torch.bool)
         if self.penalised:

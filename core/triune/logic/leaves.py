@@ -57,7 +57,8 @@ class Leaves:
     def score_gradient(self, probabilities: Tensor, flow: Tensor) -> Tensor:
         """Return (batch, columns) the gradient of scores from that of log-probabilities (leaves, batch).
 
-        d log p_j / d score_k = [j = k] - p_k, for a softmax and for a sigmoid alike; `probabilities` are (leaves, batch).
+        d log p_j / d score_k = [j = k] - p_k, for a softmax and for a sigmoid alike. `probabilities` of the values
+        are (leaves, batch).
         """
         total = flow.new_zeros((self.variables, flow.shape[1])).index_add_(0, self.variable, flow)
         share = probabilities.index_select(0, self.true).mul_(total.index_select(0, self.of_true))
