@@ -159,7 +159,7 @@ def test_the_mean_is_over_examples_on_which_a_rule_fires_by_their_weight(on, cou
 
 def run(tmp_path, regulariser, **training):
     rules = Rule("w", Label("cold"), TextMatches(lambda text: "warm" in text), confidence=0.7)
-    return learnt(tmp_path, regulariser, rules, steps=12, **training)
+    return learnt(tmp_path, regulariser, rules, steps=4, **training)
 
 
 def test_multipliers_are_the_same_however_a_batch_is_split(tmp_path):
@@ -211,17 +211,17 @@ def test_no_rule_is_refused():
 @pytest.mark.parametrize("confidence", [0.7, 0.9])
 def test_on_held_out_text_a_rule_becomes_as_likely_as_it_says_and_stays_so(confidence, tmp_path):
     held_out, rule = {"valid": table(32, seed=7)}, Rule("r", Label("cold"), confidence=confidence)
-    _, seen, _ = learnt(tmp_path, method(), rule, tables=held_out, steps=120, evaluate_every=10, learning_rate=0.003)
+    _, seen, _ = learnt(tmp_path, method(), rule, tables=held_out, steps=120, evaluate_every=12, learning_rate=0.0015)
     beliefs = seen.beliefs("cold")
     assert beliefs[0] < confidence - 0.15
-    assert beliefs[-4:] == pytest.approx([confidence] * 4, abs=0.06)
+    assert beliefs[-2:] == pytest.approx([confidence] * 2, abs=0.06)
     assert max(beliefs) < confidence + 0.06
 
 
 def test_the_semantic_loss_goes_beyond(tmp_path):
     rule = Rule("r", Label("cold"), confidence=0.7)
     pushing = SemanticLoss(SemanticLoss.Config(guard=0))
-    assert learnt(tmp_path, pushing, rule, steps=120, learning_rate=0.003)[1].beliefs("cold")[-1] > 0.9
+    assert learnt(tmp_path, pushing, rule, steps=120, learning_rate=0.0015)[1].beliefs("cold")[-1] > 0.9
 
 
 def test_rules_teach_what_they_say_also_on_text_that_was_not_seen(tmp_path):
@@ -237,9 +237,9 @@ def test_the_guard_keeps_a_bad_rule_from_making_all_answers_one(tmp_path):
     few, many = table(16, seed=3), {"unlabelled": table(96, seed=4).drop(columns="label")}
     bad = Rule("all is warm", Label("warm"), confidence=0.97)
     shares = {}
-    for guard in (0, 6):
+    for guard in (0, 8):
         pushing = method(guard=guard, weight=2.0)
         _, seen, _ = learnt(tmp_path / str(guard), pushing, bad, train=few, tables=many, steps=80)
         shares[guard] = seen.share("warm")
     assert shares[0] > 0.9
-    assert shares[6] < 0.75
+    assert shares[8] < 0.75
