@@ -26,7 +26,7 @@ def brute(rules, scores, fires, weights, tokens, row, live):
 
 
 @given(problem=problems(), seed=st.integers(0, 99), hard=st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_every_answer_with_weights_and_token_costs_is_that_of_enumeration(problem, seed, hard):
     rules, scores, fires, mask = problem
     assume(satisfiable(rules))
@@ -70,7 +70,7 @@ def test_every_answer_with_weights_and_token_costs_is_that_of_enumeration(proble
 
 
 @given(seed=st.integers(0, 99))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_extreme_scores_and_costs_of_sequences_give_finite_answers(seed):
     torch.manual_seed(seed)
     rules = (Weighted("bio", bio("X"), hard=True, always=True), Weighted("soft", NeverFollows("O", "B-*")))

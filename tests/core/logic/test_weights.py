@@ -37,7 +37,7 @@ def brute(space, rules, scores, fires, weights):
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data(), seed=st.integers(0, 99), zero=st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_log_z_answers_and_slopes_for_given_weights_are_those_of_enumeration(kind, data, seed, zero):
     space, rules, scores, fires = data.draw(problems(kind))
     assume(rules and satisfiable(space, rules))
@@ -62,7 +62,7 @@ def test_log_z_answers_and_slopes_for_given_weights_are_those_of_enumeration(kin
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data(), strength=st.sampled_from([0.0, 1.0, 6.0, math.inf]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_expected_violations_and_satisfaction_are_those_of_enumeration(kind, data, strength):
     space, rules, scores, fires = data.draw(problems(kind))
     assume(rules and satisfiable(space, rules))
@@ -103,7 +103,7 @@ def by_pattern(rules, space):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @given(data=st.data(), strength=st.sampled_from([0.0, 1.0, math.inf]), spread=st.sampled_from([30.0, 1e3, 1e4]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_extreme_scores_of_mixed_outputs_give_finite_answers_of_every_kind(dtype, data, strength, spread):
     space, rules, scores, fires = data.draw(problems("mixed", spread=spread))
     assume(satisfiable(space, rules))
@@ -122,7 +122,7 @@ def test_extreme_scores_of_mixed_outputs_give_finite_answers_of_every_kind(dtype
 
 
 @given(seed=st.integers(0, 99), scale=st.sampled_from([1.0, 40.0, 300.0]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_plain_numbers_and_logarithms_agree_where_they_meet(seed, scale):
     torch.manual_seed(seed)
     names = tuple(f"v{place}" for place in range(12))
