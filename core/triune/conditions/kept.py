@@ -91,7 +91,7 @@ def keep(path: Path, view: View, conditions: Iterable[object]) -> None:
 
 
 def _lasting(conditions: Iterable[object]) -> list[object]:
-    """Return the distinct conditions that are ours, all the way down, and last, in the order of how they are written."""
+    """Return the distinct conditions that are ours, all the way down, and last, ordered by how they are written."""
     distinct: dict[str, object] = {}
     for condition in conditions:
         own = [type(part).__module__.startswith("triune.conditions.") for part in parts(condition)]
@@ -144,7 +144,7 @@ def _read(path: Path, conditions: int, examples: int) -> list[Grounding] | None:
         return None
     if bits.shape != (2, conditions, examples) or len(reasons) != conditions:
         return None
-    return [Grounding(*both, reason) for both, reason in zip(bits.swapaxes(0, 1), reasons, strict=True)]
+    return [Grounding(*one) for one in zip(bits[0], bits[1], reasons, strict=True)]
 
 
 def _write(path: Path, answers: Sequence[Grounding]) -> None:
