@@ -195,9 +195,7 @@ class Compiled:
             broken[:, lost] = (here if own[0] is None else here * one.weighing.firing(own[0], here))[:, lost]
         return broken
 
-    def satisfaction(
-        self, scores: Tensor, mask: Tensor | None = None, *, generator: Generator | None = None
-    ) -> Tensor:
+    def satisfaction(self, scores: Tensor, mask: Tensor | None = None, *, generator: Generator | None = None) -> Tensor:
         """Return (rules, batch) the probability under p that each rule's formula holds, wherever the rule fires.
 
         Each formula is asked alone, so it is exact even where all together are too much; differentiable once.
@@ -211,6 +209,10 @@ class Compiled:
             found[then] = self._alone(then).log_z(query).exp()
         each = [found[rule.then] for rule in self.rules.rules]
         return torch.stack(each) if each else scores.new_zeros((0, len(scores)))
+
+    def penalties(self, scores: Tensor, fires: Tensor | None = None, strength: float = 1.0) -> Tensor:
+        """Return (formulas, batch) what breaking each distinct formula costs on each example, from 0 to 1e30."""
+        return self.weighing.penalties(_full(scores), fires, strength, None, 0.0)
 
     def ask(self, question: Callable[[Engine], Tensor]) -> Tensor:
         """Return the engine's answer.
