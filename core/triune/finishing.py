@@ -111,6 +111,8 @@ def _finished(
 def export(prepared: Prepared, directory: Path) -> None:
     """Write the model so that plain `transformers` loads it, and what plugins add."""
     opened = prepared.opened
+    for _ in opened.hooks.each(RunLifecycle.fold_model, run=opened.run, model=opened.bundle.model):
+        pass
     opened.bundle.save(opened.bundle.model, directory)
     for _ in opened.hooks.each(RunLifecycle.export, run=opened.run, model=opened.bundle.model, directory=directory):
         pass

@@ -30,6 +30,7 @@ from triune.planning import (
     unconsumed,
 )
 from triune.probe import Probe, probe
+from triune.types import RunLength
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -75,10 +76,13 @@ def prepare(
     examples = encode(opened.bundle, data)
     train, rules, notes = training_examples(opened, data, rules, examples)
     examples = {**examples, "train": train}
-    owned_terms = hooks.collect(LossComposition.loss_terms, run=run, rules=rules, layout=opened.layout, train=train)
+    owned_terms = hooks.collect(
+        LossComposition.loss_terms, run=run, rules=rules, layout=opened.layout, train=train, bundle=opened.bundle
+    )
     terms, term_problems = planned_terms(owned_terms)
     steps = steps_of(run, len(train))
-    claims = hooks.collect(ParameterFreezing.claim_parameters, run=run, layout=opened.layout)
+    length = RunLength(steps.total, steps.per_epoch)
+    claims = hooks.collect(ParameterFreezing.claim_parameters, run=run, layout=opened.layout, length=length)
     groups, claim_problems = planned_groups(opened.layout, claims, steps.total, steps.per_epoch)
     checked([*term_problems, *claim_problems, *unconsumed(rules, hooks)])
     objective = objective_of(opened, rules, terms)

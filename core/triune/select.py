@@ -49,7 +49,7 @@ class Name(Selector):
 
 @dataclass(frozen=True, slots=True)
 class Owner(Selector):
-    """Parameters that a plugin brought: `Owner("lora")`; the task owns the model's own."""
+    """Parameters that a plugin brought: `Owner("adapter")`; the task owns the model's own."""
 
     plugin: str
 
@@ -59,6 +59,18 @@ class Owner(Selector):
 
     def __repr__(self) -> str:
         return f"Owner({self.plugin!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Brought(Selector):
+    """Parameters that a method brought beside the model's own: adapters."""
+
+    def takes(self, parameter: ParameterInfo, layout: ModelLayout) -> bool:
+        """Return whether a method brought it."""
+        return parameter.brought
+
+    def __repr__(self) -> str:
+        return "Brought()"
 
 
 @dataclass(frozen=True, slots=True)

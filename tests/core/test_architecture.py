@@ -39,10 +39,10 @@ PUBLIC = {
         "triune.conditions",
     ),
     *("triune.examples", "triune.models", "triune.tables", "triune.logic", "triune.testing"),
-    *("triune.guard", "triune.schedules", "triune.seats"),
+    *("triune.adapters", "triune.guard", "triune.schedules", "triune.seats"),
 }
-PUBLIC_PACKAGES = ("triune.conditions.", "triune.logic.", "triune.testing.")
-HEAVY = {"torch", "transformers", "pandas", "sklearn", "numpy", "datasets", "imblearn", "safetensors", "tokenizers"}
+PUBLIC_PACKAGES = ("triune.adapters.", "triune.conditions.", "triune.logic.", "triune.testing.")
+HEAVY = {"torch", "transformers", "pandas", "sklearn", "numpy", "datasets", "imblearn", "safetensors", "tokenizers", "peft"}
 
 
 def python_files(*folders: Path) -> list[Path]:
