@@ -43,6 +43,12 @@ def carried(module: nn.Module) -> nn.Module | None:
     return next((one for one in module.children() if "stands_beside" in vars(one)), None)
 
 
+def adapter_names(model: nn.Module) -> set[str]:
+    """Return what the adapters of a model are called."""
+    standing = [module for module in model.modules() if "stands_beside" in vars(module)]
+    return {name for one in standing for name in getattr(one, "active_adapters", ())}
+
+
 def original_of(adapter: nn.Module) -> nn.Module:
     """Return the module that an adapter stands beside, as it was."""
     found: nn.Module = vars(adapter)[vars(adapter)["stands_beside"]]

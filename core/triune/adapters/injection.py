@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from triune.adapters.beside import carried, original_of, put_beside, take_away
+from triune.adapters.beside import adapter_names, carried, original_of, put_beside, take_away
 from triune.adapters.saving import INSIDE, WEIGHTS, place_of
 from triune.errors import OutputError, PlanError
 
@@ -67,13 +67,12 @@ def inject(model: nn.Module, config: Any, method: str, adapter: str, *, borrows:
     from peft import inject_adapter_in_model
 
     paths = list(config.target_modules)
-    others = _adapters(model)
-    if any(adapter in layer.active_adapters for layer in others):
+    if adapter in adapter_names(model):
         raise PlanError(
             [f"{method}: another adapter of this run is called {adapter!r} too: give each an adapter_name of its own"]
         )
     first = not any(map(carried, model.modules()))
-    active = [(layer, list(layer.active_adapters)) for layer in others]
+    active = [(layer, list(layer.active_adapters)) for layer in _adapters(model)]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of settings that it corrects by itself

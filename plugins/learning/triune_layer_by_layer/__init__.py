@@ -37,6 +37,11 @@ class LayerByLayer:
         phase_fractions: tuple[Share, ...] | None = Field(
             None, description="Length of each phase as a share of the run; together 1."
         )
+        owner: str | None = Field(
+            None,
+            description="The adapter method whose parameters thaw, block by block, where the model's own rest: lora. "
+            "null: all there are.",
+        )
         thaw: Literal["cumulative", "one-at-a-time"] = Field(
             "cumulative",
             description="Whether a part that thawed goes on learning, or rests until a last phase in which all learn.",
