@@ -42,7 +42,18 @@ PUBLIC = {
     *("triune.adapters", "triune.guard", "triune.schedules", "triune.seats"),
 }
 PUBLIC_PACKAGES = ("triune.adapters.", "triune.conditions.", "triune.logic.", "triune.testing.")
-HEAVY = {"torch", "transformers", "pandas", "sklearn", "numpy", "datasets", "imblearn", "safetensors", "tokenizers", "peft"}
+HEAVY = {
+    "torch",
+    "transformers",
+    "pandas",
+    "sklearn",
+    "numpy",
+    "datasets",
+    "imblearn",
+    "safetensors",
+    "tokenizers",
+    "peft",
+}
 
 
 def python_files(*folders: Path) -> list[Path]:

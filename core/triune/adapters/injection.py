@@ -72,25 +72,23 @@ def inject(model: nn.Module, config: Any, method: str, adapter: str, *, borrows:
             [f"{method}: another adapter of this run is called {adapter!r} too: give each an adapter_name of its own"]
         )
     first = not any(map(carried, model.modules()))
-    active = [(layer, list(layer.active_adapters)) for layer in _adapters(model)]
+    others = [(layer, list(layer.active_adapters)) for layer in _adapters(model)]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of settings that it corrects by itself
             inject_adapter_in_model(config, model, adapter)
     except REFUSALS as error:
         raise PlanError([f"{method}: {str(error).splitlines()[0]}"]) from error
-    for layer, names in active:
-        layer._active_adapter = names  # peft switches all layers of a model to the newest adapter
-    del model.peft_config  # type: ignore[attr-defined]  # transformers would save adapters in a way of its own
+    for layer, active in others:
+        layer._active_adapter = active  # peft switches all layers of a model to the newest adapter
+    del model.peft_config  # transformers would save adapters in a way of its own
     config.target_modules = paths  # which peft has shortened
     layers = {path: model.get_submodule(path) for path in paths}
     for path, layer in layers.items():
         _move_beside(model, path, layer, method)
     for parameter in model.parameters():
         parameter.requires_grad_(True)  # what trains is for the plan to say
-    names = tuple(
-        f"{path}.{method}.{name}" for path, layer in layers.items() for name, _ in layer.named_parameters()
-    )
+    names = tuple(f"{path}.{method}.{name}" for path, layer in layers.items() for name, _ in layer.named_parameters())
     injected = Injected(method, adapter, config, layers, names, first)
     if borrows:
         with _around(model, injected):

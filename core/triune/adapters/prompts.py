@@ -70,7 +70,9 @@ def recall(prompted: Prompted, model_folder: Path, adapter: str) -> None:
     stored = load_file(file).get(VECTORS) if file.is_file() else None
     weight = prompted.module.embedding.weight
     if stored is None or stored.shape != weight.shape:
-        raise OutputError(f"{str(file)!r} does not hold the vectors that the model needs: run again with another output")
+        raise OutputError(
+            f"{str(file)!r} does not hold the vectors that the model needs: run again with another output"
+        )
     with torch.no_grad():
         weight.copy_(stored)
 
@@ -107,7 +109,9 @@ def _refuse_unsteady(model: nn.Module, module: Any, method: str) -> None:  # noq
         (slope,) = torch.autograd.grad(plain.square().sum(), [module.embedding.weight], allow_unused=True)
     except Exception as error:  # whatever a network raises that does not take what it is given
         said = (str(error).splitlines() or [type(error).__name__])[0]
-        raise PlanError([f"{method}: {type(model).__name__} does not work with it ({said}): use another method"]) from error
+        raise PlanError(
+            [f"{method}: {type(model).__name__} does not work with it ({said}): use another method"]
+        ) from error
     finally:
         model.train(training)
     if slope is None or not bool(slope.any()):

@@ -37,11 +37,7 @@ class Fisher:
         """
         import torch
 
-        from triune.context import Generators
-
         model = self.bundle.model
-        drawing = Generators(self.run.seed).torch("ewc")  # its own: the same estimate whenever it is asked for
-        rows = torch.randperm(len(self.examples), generator=drawing)[: self.count].tolist()
         asked = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
         weights = {name: model.get_parameter(name) for name in self.names}
         found = {name: torch.zeros_like(weight) for name, weight in weights.items()}
@@ -50,11 +46,14 @@ class Fisher:
         try:
             for name, parameter in model.named_parameters():
                 parameter.requires_grad_(name in weights)
-            for row in rows:
-                slopes = self._slopes(row, list(weights.values()), drawing)
-                for total, slope in zip(found.values(), slopes, strict=True):
-                    if slope is not None:
-                        total += slope.square() / len(rows)
+            with self.run.generators.untouched():  # the same estimate whenever it is asked for
+                drawing = self.run.generators.torch("ewc")
+                rows = torch.randperm(len(self.examples), generator=drawing)[: self.count].tolist()
+                for row in rows:
+                    slopes = self._slopes(row, list(weights.values()), drawing)
+                    for total, slope in zip(found.values(), slopes, strict=True):
+                        if slope is not None:
+                            total += slope.square() / len(rows)
         finally:
             model.train(training)
             for name, parameter in model.named_parameters():
@@ -72,7 +71,7 @@ class Fisher:
 
 
 def _drawn(outputs: Outputs, drawing: Generator) -> Tensor:
-    """Return an answer drawn from what the model says, in the shape of targets; a token that does not count has none."""
+    """Return an answer drawn from what the model says, as targets are; a token that does not count has none."""
     import torch
 
     p = outputs.space.probabilities(outputs.scores.detach()).cpu()

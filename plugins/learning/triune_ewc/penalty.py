@@ -22,7 +22,7 @@ def held(model: nn.Module, fisher: Mapping[str, Tensor], weight: Schedule) -> Lo
         import torch
 
         examples = len(batch.rows)
-        value = penalty(model, fisher, start)
+        value = penalty(model, fisher, start).to(batch.rows.device)
         return TermValues(value.expand(examples), torch.ones(examples, device=batch.rows.device))
 
     return LossTerm("ewc", compute, weight, _examples_of)

@@ -35,9 +35,7 @@ def adapted(model: nn.Module, settings: Ia3.Config) -> Injected:
     idle = [glob for glob in settings.feedforward or () if not any(matches(path, glob) for path in targets)]
     if idle:
         raise PlanError([f"ia3: feedforward: {idle[0]!r} matches none of the {len(targets)} targets"])
-    config = IA3Config(
-        target_modules=targets, feedforward_modules=feedforward, fan_in_fan_out=fans_out(model, targets)
-    )
+    config = IA3Config(target_modules=targets, feedforward_modules=feedforward, fan_in_fan_out=fans_out(model, targets))
     return inject(model, config, "ia3", settings.adapter_name)
 
 
@@ -57,8 +55,8 @@ def _ends(model: nn.Module, settings: Ia3.Config) -> tuple[Sequence[str], Sequen
     if kind not in known:
         raise PlanError(
             [
-                f"ia3: which layers of {kind or type(model).__name__!r} make keys and values is not known: name them as "
-                f"targets, and those of feed-forward networks as feedforward; known: {listed(sorted(known), 30)}"
+                f"ia3: which layers of {kind or type(model).__name__!r} make keys and values is not known: name them "
+                f"as targets, and those of feed-forward networks as feedforward; known: {listed(sorted(known), 30)}"
             ]
         )
     return known[kind], TRANSFORMERS_MODELS_TO_IA3_FEEDFORWARD_MODULES_MAPPING[kind]

@@ -73,8 +73,8 @@ def _places(config: LayerByLayer.Config, layout: ModelLayout) -> list[int]:
         owners = sorted({one.owner for one in layout.parameters if one.brought})
         raise PlanError(
             [
-                f"layer-by-layer: owner: {config.owner!r} has no parameters in the model's blocks; methods that brought "
-                f"some: {listed(owners) or 'none'}{nearest(str(config.owner), owners)}"
+                f"layer-by-layer: owner: {config.owner!r} has no parameters in the model's blocks; methods that "
+                f"brought some: {listed(owners) or 'none'}{nearest(str(config.owner), owners)}"
             ]
         )
     return places

@@ -47,5 +47,5 @@ class Lisa:
             yield ParameterClaim(Head(), trainable=True)
         if self.config.embeddings and layout.where(Outside()):
             yield ParameterClaim(Outside(), trainable=True)
-        periods = drawn(self.config, layout.blocks, length.total, run.seed)
+        periods = drawn(self.config, layout.blocks, length.total, run)
         yield from windows(periods, self.config.period, length.total)

@@ -13,20 +13,19 @@ from triune.select import Depth
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from triune import Run
     from triune_lisa import Lisa
 
 MOST = 2000
 """Periods that a plan can hold: what trains is declared before the first step, each period for itself."""
 
 
-def drawn(config: Lisa.Config, blocks: int, total: int, seed: int) -> list[frozenset[int]]:
+def drawn(config: Lisa.Config, blocks: int, total: int, run: Run) -> list[frozenset[int]]:
     """Return the blocks of each period, every set of them as likely as any other.
 
     Raises:
         PlanError: there are fewer blocks than are to be drawn, or too many periods.
     """
-    from triune.context import Generators
-
     if config.blocks > blocks:
         there = f"wanted at most {blocks}, which is how many the model has" if blocks else "and no blocks are found"
         raise PlanError([f"lisa: blocks: found {config.blocks}, {there}"])
@@ -34,12 +33,13 @@ def drawn(config: Lisa.Config, blocks: int, total: int, seed: int) -> list[froze
     if periods > MOST:
         raise PlanError(
             [
-                f"lisa: period: found {config.period}, which makes {periods} periods of {total} steps, and a plan holds "
-                f"{MOST}: wanted at least {ceil(total / MOST)}"
+                f"lisa: period: found {config.period}, which makes {periods} periods of {total} steps, and a plan "
+                f"holds {MOST}: wanted at least {ceil(total / MOST)}"
             ]
         )
-    generator = Generators(seed).numpy("lisa")  # its own, so that the same is drawn whenever it is asked
-    return [frozenset(generator.choice(blocks, config.blocks, replace=False).tolist()) for _ in range(periods)]
+    with run.generators.untouched():  # the same is drawn whenever it is asked
+        draw = run.generators.numpy("lisa").choice
+        return [frozenset(draw(blocks, config.blocks, replace=False).tolist()) for _ in range(periods)]
 
 
 def windows(periods: Sequence[frozenset[int]], period: int, total: int) -> Iterator[ParameterClaim]:

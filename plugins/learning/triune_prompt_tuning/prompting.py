@@ -63,4 +63,3 @@ def prompted(model: Any, settings: PromptTuning.Config) -> Prompted:  # noqa: AN
     )
     vectors = Prompt(words, settings.tokens, positions_of(model))
     return prompt(model, "", vectors, config, "prompt-tuning", settings.adapter_name)
-
