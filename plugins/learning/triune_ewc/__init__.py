@@ -29,8 +29,8 @@ class Ewc:
         weight: Schedule = Field(Schedule.constant(1000.0), description="λ: how much forgetting costs.")
         fisher_from: str | None = Field(
             None,
-            description="The `fisher.safetensors` that a run on the earlier task kept, or its model's folder. null: the "
-            "Fisher information is estimated on the training texts, before the first step.",
+            description="The `fisher.safetensors` that a run on the earlier task kept, or its model's folder. null: "
+            "the Fisher information is estimated on the training texts, before the first step.",
         )
         examples: int = Field(256, ge=1, strict=True, description="On how many texts it is estimated.")
         keep: bool = Field(
