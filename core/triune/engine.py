@@ -15,14 +15,16 @@ from triune.checkpoint import Checkpoints, Snapshot
 from triune.dropout import fast_dropout
 from triune.errors import CheckpointError, TrainingError
 from triune.evaluation import Evaluation, evaluate_split, number
-from triune.events import Checkpointed, Evaluated, Finished, Stepped
+from triune.events import Checkpointed, Evaluated, Finished, PhaseEnded, Stepped
 from triune.hookspecs import ParameterFreezing
 from triune.objective import check_finite, share_of
-from triune.optimisation import adamw, freeze_all, move_to, param_groups, rate_of
+from triune.optimisation import Group, adamw, freeze_all, move_to, moved, param_groups, rate_of
 from triune.optimizer_state import optimizer_state, restore_optimizer
+from triune.planning import DEFAULT_METRIC
 from triune.signals import Interrupted, Listener
 from triune.state import join_state, random_state, set_random_state, split_state
 from triune.types import Step
+from triune.windows import resolve
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,8 +34,6 @@ if TYPE_CHECKING:
     from triune.journal import Journal
     from triune.prepared import Prepared
     from triune.types import JSON, Batch, Outputs
-
-DEFAULT_METRIC = "macro_f1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,7 @@ class Progress:
     best: float | None = None
     best_step: int = 0
     disappointments: int = 0  # evaluations in a row that were no better
+    ended: tuple[int, ...] = ()  # the steps at which phases ended
     seconds: float = 0.0  # spent learning, over all resumes
     evaluating: float = 0.0  # seconds spent so, over all resumes
 
@@ -73,6 +74,7 @@ class Engine:
         )
         self._epoch: tuple[int, list[NDArray[np.int64]]] | None = None  # the order in use, a pure function's value
         self.progress = Progress()
+        self.groups = self._groups()
 
     def train(self) -> str:
         """Go through the steps that are left; return why training ended.
@@ -115,7 +117,7 @@ class Engine:
     def _learn(self, rows: NDArray[np.int64]) -> None:
         begun = time.perf_counter()
         step = self.now
-        move_to(step.index, self.model, self.plan.groups, self.rate, self.optimizer)
+        move_to(step.index, self.model, self.groups, self.rate, self.optimizer)
         self.objective.train()
         loss, terms = self._backward(rows, step)
         self._clip(step)
@@ -173,6 +175,27 @@ class Engine:
             self.progress = replace(self.progress, disappointments=self.progress.disappointments + 1)
         self.progress = replace(self.progress, evaluated=step)
         self.journal.tell(Evaluated(self.now, "valid", metrics, better))
+        self._end_phase_if_due()
+
+    def _groups(self) -> tuple[Group, ...]:
+        """Return the groups in the windows that they have, as far as phases have ended."""
+        if not self.plan.phases:
+            return self.plan.groups
+        steps, layout = self.plan.steps, self.plan.layout
+        known = resolve(layout, self.plan.claims, steps.total, steps.per_epoch, self.progress.ended)
+        return moved(self.plan.groups, known)
+
+    def _end_phase_if_due(self) -> None:
+        """Where the phase has reached its plateau, go back to its best model, and on to the next phase from there."""
+        phase = len(self.progress.ended)
+        if phase == len(self.plan.phases) or self.progress.disappointments < self.plan.phases[phase].patience:
+            return
+        self._restore_best()
+        self.optimizer.state.clear()  # of weights that are no longer there
+        ended = (*self.progress.ended, self.progress.step)
+        self.progress = replace(self.progress, ended=ended, disappointments=0)
+        self.groups = self._groups()
+        self.journal.tell(PhaseEnded(self.now, phase + 1, self.progress.best_step))
 
     def evaluate(self, split: str) -> Evaluation:
         """Return the predictions and metrics of a split under the model as it is."""
@@ -201,7 +224,8 @@ class Engine:
         stopping = self.training.early_stopping
         if self.progress.step >= self.plan.steps.total:
             return f"all {self.plan.steps.total} steps are done"
-        if stopping and self.progress.disappointments >= stopping.patience:
+        last = len(self.progress.ended) == len(self.plan.phases)
+        if stopping and last and self.progress.disappointments >= stopping.patience:
             return f"{stopping.metric} did not improve in {stopping.patience} evaluations"
         return ""
 
@@ -250,6 +274,8 @@ class Engine:
         self.run.generators.load_state_dict(memory["generators"])
         self.hooks.restore(memory["plugins"])
         self.progress = Progress(**facts["progress"])  # type: ignore[arg-type]
+        self.progress = replace(self.progress, ended=tuple(self.progress.ended))
+        self.groups = self._groups()
         set_random_state(memory["random"])
 
     def _save_best(self) -> None:

@@ -58,6 +58,15 @@ class Warned:
 
 
 @dataclass(frozen=True, slots=True)
+class PhaseEnded:
+    """A phase reached its plateau; the model of step `best_step` was restored, and the next phase begins."""
+
+    step: Step
+    phase: int  # counted from 1
+    best_step: int
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """Training is over: `reason` says why."""
 
@@ -65,4 +74,4 @@ class Finished:
     reason: str
 
 
-Event = Planned | Stepped | Evaluated | Checkpointed | Warned | Finished
+Event = Planned | Stepped | Evaluated | Checkpointed | PhaseEnded | Warned | Finished

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING
 
-from triune.events import Evaluated, Event, Stepped, Warned
+from triune.events import Evaluated, Event, PhaseEnded, Stepped, Warned
 from triune.files import writing
 from triune.hookspecs import RunLifecycle
 
@@ -95,4 +95,6 @@ def line_of(event: Event) -> dict[str, JSON] | None:
             "metrics": dict(event.metrics),
             "best": event.best,
         }
+    if isinstance(event, PhaseEnded):
+        return {"event": "phase", "step": event.step.index, "ended": event.phase, "best_step": event.best_step}
     return {"event": "warning", "message": event.message} if isinstance(event, Warned) else None

@@ -7,7 +7,7 @@ optimiser state; no decay reaches it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from triune.types import ParamGroup
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from triune.config import Training
     from triune.types import ModelLayout, ParameterInfo
-    from triune.windows import Window
+    from triune.windows import Window, Windows
 
 SHAPES: Mapping[str, Callable[[float], float]] = {
     "constant": lambda share: 1.0,
@@ -43,16 +43,24 @@ class Group:
         return next((one for one in self.windows if one.holds(step)), None)
 
 
-def groups_of(windows: Mapping[str, tuple[Window, ...]], layout: ModelLayout) -> tuple[Group, ...]:
-    """Return the parameters that ever train, by window and decay, in the order of the model."""
-    members: dict[tuple[tuple[Window, ...], bool], list[ParameterInfo]] = {}
+def groups_of(windows: Windows, layout: ModelLayout) -> tuple[Group, ...]:
+    """Return the parameters that ever train, by window and decay, in the order of the model.
+
+    Parameters whose windows only training tells share a group where the same claims take them.
+    """
+    members: dict[tuple[tuple[Window, ...], bool, tuple[int, ...]], list[ParameterInfo]] = {}
     for parameter in layout.parameters:
-        if mine := windows[parameter.name]:
-            members.setdefault((mine, parameter.decays), []).append(parameter)
+        if mine := windows.of[parameter.name]:
+            members.setdefault((mine, parameter.decays, windows.told[parameter.name]), []).append(parameter)
     return tuple(
         Group(tuple(one.name for one in found), mine, decay, sum(one.elements for one in found))
-        for (mine, decay), found in members.items()
+        for (mine, decay, _), found in members.items()
     )
+
+
+def moved(groups: Sequence[Group], windows: Windows) -> tuple[Group, ...]:
+    """Return the groups in the windows that they turned out to have."""
+    return tuple(replace(group, windows=windows.of[group.names[0]]) for group in groups)
 
 
 @dataclass(frozen=True, slots=True)

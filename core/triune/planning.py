@@ -11,20 +11,22 @@ from triune.errors import PlanError, listed, nearest
 from triune.hooks import declared, given
 from triune.hookspecs import LossComposition, ParameterFreezing, RuleApplication
 from triune.optimisation import Group, groups_of
-from triune.types import LossTerm, ParameterClaim, Seat
-from triune.windows import resolve
+from triune.types import LossTerm, OnPlateau, ParameterClaim, Seat
+from triune.windows import plateaus_of, resolve, unclear_phases
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from triune.config import Training
+    from triune.context import Run
     from triune.data import Data
     from triune.examples import Examples
     from triune.hooks import Hooks
     from triune.types import JSON, GroundedRules, ModelLayout
 
 Owned = tuple[str, LossTerm]
+DEFAULT_METRIC = "macro_f1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,8 @@ class Plan:
     machine: Mapping[str, JSON]
     writes: tuple[Path, ...]
     notes: tuple[str, ...]
+    claims: tuple[tuple[str, ParameterClaim], ...] = ()
+    phases: tuple[OnPlateau, ...] = ()  # the ends of phases that only training tells
 
     @property
     def parameters(self) -> int:
@@ -153,8 +157,8 @@ def planned_groups(
     for owner, claim in claims:
         given(owner, claim, ParameterClaim, "claim_parameters")
     windows = resolve(layout, claims, total, per_epoch)
-    groups = groups_of(windows.of, layout)
-    problems = list(windows.problems)
+    groups = groups_of(windows, layout)
+    problems = [*unclear_phases(plateaus_of(claims)), *windows.problems]
     if not groups and not problems:
         freezing = {owner for owner, claim in claims if claim.trainable is False}
         cause = f"{listed(map(repr, sorted(freezing)))} freeze them all; leave that out, or let it thaw some"
@@ -174,6 +178,26 @@ def idle_stretch(groups: Iterable[Group], total: int) -> int | None:
             return step
         step = max(step, stop)
     return step if step < total else None
+
+
+def unwatched(phases: Sequence[OnPlateau], run: Run, data: Data) -> list[str]:
+    """Return why phases that end on a plateau could not: nothing is measured, kept, or chosen by their metric."""
+    if not phases:
+        return []
+    training = run.config.training
+    chosen = training.early_stopping.metric if training.early_stopping else DEFAULT_METRIC
+    problems = []
+    if "valid" not in data.splits:
+        problems.append("phases end when a validation metric no longer rises, and there is no validation table")
+    if not training.keep_best:
+        problems.append("a phase that ends restores its best model, and training.keep_best is false")
+    problems.extend(
+        f"{one} is told by {one.metric!r}, and the best model is chosen by {chosen!r}: "
+        f"set training.early_stopping.metric to {one.metric!r}, or name {chosen!r} in the method"
+        for one in phases[:1]
+        if one.metric != chosen
+    )
+    return problems
 
 
 def unconsumed(rules: GroundedRules, hooks: Hooks) -> list[str]:

@@ -28,9 +28,11 @@ from triune.planning import (
     planned_terms,
     table_of,
     unconsumed,
+    unwatched,
 )
 from triune.probe import Probe, probe
 from triune.types import RunLength
+from triune.windows import plateaus_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -84,7 +86,7 @@ def prepare(
     length = RunLength(steps.total, steps.per_epoch)
     claims = hooks.collect(ParameterFreezing.claim_parameters, run=run, layout=opened.layout, length=length)
     groups, claim_problems = planned_groups(opened.layout, claims, steps.total, steps.per_epoch)
-    checked([*term_problems, *claim_problems, *unconsumed(rules, hooks)])
+    checked([*term_problems, *claim_problems, *unwatched(plateaus_of(claims), run, data), *unconsumed(rules, hooks)])
     objective = objective_of(opened, rules, terms)
     seen = _probed(objective, train, opened)
     plan = Plan(
@@ -102,6 +104,8 @@ def prepare(
         memory=memory_of(opened, groups, steps, seen),
         machine={"device": run.device, "precision": precision_of(run), **(machine or {})},
         writes=(),
+        claims=tuple(claims),
+        phases=plateaus_of(claims),
         notes=(*data.notes, *abstentions(rules), *only_reported(rules, hooks), *notes),
     )
     return Prepared(opened, data, rules, examples, objective, plan)

@@ -6,6 +6,7 @@ Name('*.bias') & ~Head()
 
 from __future__ import annotations
 
+import ast
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
@@ -159,3 +160,41 @@ class Except(Selector):
 
 def _inside(selector: Selector) -> str:
     return f"({selector!r})" if isinstance(selector, Either) else repr(selector)
+
+
+PLAIN: dict[str, type[Brought] | type[Head] | type[Outside]] = {"Brought": Brought, "Head": Head, "Outside": Outside}
+WORDS = {"Name": Name, "Owner": Owner, "Depth": Depth, **PLAIN}
+JOINED: dict[type[ast.operator], type[Both] | type[Either]] = {ast.BitAnd: Both, ast.BitOr: Either}
+
+
+def parsed(text: str) -> Selector:
+    """Return the selector that a text says: `parsed("Name('*.bias') & ~Head()")`.
+
+    Raises:
+        ValueError: it says none; nothing of the text is executed.
+    """
+    try:
+        return _selector(ast.parse(text, mode="eval").body)
+    except (SyntaxError, ValueError, RecursionError) as error:
+        what = error.msg if isinstance(error, SyntaxError) else error
+        raise ValueError(
+            f"{text!r} is no selector ({what}): say {', '.join(sorted(WORDS))}, joined by &, | and ~, such as "
+            "Depth(-1) | Head()"
+        ) from None
+
+
+def _selector(node: ast.expr) -> Selector:
+    match node:
+        case ast.BinOp(left, operator, right) if type(operator) in JOINED:
+            return JOINED[type(operator)](_selector(left), _selector(right))
+        case ast.UnaryOp(ast.Invert(), inner):
+            return Except(_selector(inner))
+        case ast.Call(ast.Name(word), [], []) if word in PLAIN:
+            return PLAIN[word]()
+        case ast.Call(ast.Name("Name" | "Owner" as word), [ast.Constant(str() as text)], []):
+            return Name(text) if word == "Name" else Owner(text)
+        case ast.Call(ast.Name("Depth"), [index], []):
+            number = ast.literal_eval(index)
+            if isinstance(number, int):
+                return Depth(number)
+    raise ValueError(f"{ast.unparse(node)!r} is none")

@@ -44,7 +44,27 @@ class Epochs:
         return f"Epochs({self.count})"
 
 
-When = int | Fraction | Epochs
+@dataclass(frozen=True, slots=True)
+class OnPlateau:
+    """A time that only training tells: a phase ends when a validation metric no longer rises.
+
+    Its best model is restored then, and the next phase begins from it.
+
+    Attributes:
+        metric: which metric; the one that chooses the run's best model.
+        patience: evaluations in a row that were no better.
+        phase: which phase ends, counted from 0; phases end one after the other.
+    """
+
+    metric: str
+    patience: int = 3
+    phase: int = 0
+
+    def __str__(self) -> str:
+        return f"the end of phase {self.phase + 1}"
+
+
+When = int | Fraction | Epochs | OnPlateau
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +160,7 @@ class ParameterClaim:
         where: which parameters: `Name("*.bias")`, `Owner("adapter") & Depth(3)`, `~Head()`.
         trainable: whether they train inside the window; None leaves that to others and only scales what trains.
         lr_scale: multiplies the learning rate; scales of several claims multiply, so order does not matter.
-        start: first step of the half-open window: a step, a `Fraction` of the run, or `Epochs`.
+        start: first step of the half-open window: a step, a `Fraction` of the run, `Epochs`, or `OnPlateau`.
         stop: first step after the window; None is the end of the run.
         default: a default yields to any claim that is none; of several defaults, one to freeze goes first.
     """

@@ -24,7 +24,7 @@ ENTRY_POINTS = {name: value for group in PROJECT["entry-points"].values() for na
 PLUGINS = {name: value.partition(":")[0] for name, value in ENTRY_POINTS.items() if value.startswith("triune_")}
 # Names of first-party methods to come belong to no string of the core either.
 NAMES = {*PLUGINS, *PLUGINS.values(), "semantic-loss", "rule-file", "rule-teacher", "layer-by-layer"}
-WORDS = {"table", "hub", "balance"}  # ordinary words: only where one chooses do they name a plugin
+WORDS = {"table", "hub", "balance", "schedule"}  # ordinary words: only where one chooses do they name a plugin
 PUBLIC = {
     "triune",
     *(
@@ -39,21 +39,11 @@ PUBLIC = {
         "triune.conditions",
     ),
     *("triune.examples", "triune.models", "triune.tables", "triune.logic", "triune.testing"),
-    *("triune.adapters", "triune.guard", "triune.schedules", "triune.seats"),
+    *("triune.adapters", "triune.guard", "triune.schedule_file", "triune.schedules", "triune.seats"),
 }
 PUBLIC_PACKAGES = ("triune.adapters.", "triune.conditions.", "triune.logic.", "triune.testing.")
-HEAVY = {
-    "torch",
-    "transformers",
-    "pandas",
-    "sklearn",
-    "numpy",
-    "datasets",
-    "imblearn",
-    "safetensors",
-    "tokenizers",
-    "peft",
-}
+HEAVY = {"torch", "transformers", "pandas", "sklearn", "numpy", "datasets", "imblearn", "safetensors", "tokenizers"}
+HEAVY |= {"peft"}
 
 
 def python_files(*folders: Path) -> list[Path]:

@@ -383,6 +383,18 @@ class TestListings:
         assert json.loads(capsys.readouterr().out)["steps"]["total"] == 7
         assert not list(tmp_path.iterdir())
 
+    def test_a_schedule_is_written_taken_back_and_not_written_over(self, project, tmp_path, capsys):
+        file = tmp_path / "schedule.yaml"
+        words = ["plan", *run_words(project, "methods[0]=layer-by-layer")[1:], "--write-schedule", str(file)]
+        assert main(words) == 0
+        written = capsys.readouterr().out
+        with_file = [*run_words(project, "methods[0].use=schedule", f"methods[0].path={file}")]
+        assert main(["plan", *with_file[1:]]) == 0
+        read = capsys.readouterr().out
+        assert written[written.index("Model:") : written.index("Steps:")].split("Loss")[0] in read
+        assert main(words) == 2
+        assert "exists: name another file" in capsys.readouterr().err
+
 
 class TestDoctor:
     def test_each_line_has_a_status_and_failures_leave_with_1(self, capsys, tmp_path):

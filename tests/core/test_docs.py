@@ -22,6 +22,7 @@ from triune.cli.rule_input import rules_of
 from triune.config import load_config
 from triune.errors import TriuneError
 from triune.hookspecs import SPECIFICATIONS
+from triune.schedule_file import read
 from triune.settings import EarlyStopping, RunConfig, Training
 
 if TYPE_CHECKING:
@@ -167,7 +168,14 @@ def is_rule_file(block: Block) -> bool:
 
 YAML_BLOCKS = [block for page in [*PAGES, *READMES] for block in blocks(page, "yaml")]
 RULE_FILES = [block for block in YAML_BLOCKS if is_rule_file(block)]
-CONFIGURATIONS = [block for block in YAML_BLOCKS if block not in RULE_FILES]
+SCHEDULES = [block for block in YAML_BLOCKS if list(YAML(typ="safe").load(block.code)) == ["claims"]]
+CONFIGURATIONS = [block for block in YAML_BLOCKS if block not in RULE_FILES and block not in SCHEDULES]
+
+
+@pytest.mark.parametrize("block", SCHEDULES, ids=lambda block: f"{named(block.page)}:{block.line}")
+def test_every_schedule_in_the_documentation_can_be_read(block: Block, tmp_path: Path) -> None:
+    (tmp_path / "schedule.yaml").write_text(block.code, encoding="utf-8")
+    assert read(tmp_path / "schedule.yaml")
 
 
 @pytest.mark.parametrize("block", RULE_FILES, ids=lambda block: f"{named(block.page)}:{block.line}")

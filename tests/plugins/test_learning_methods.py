@@ -1,5 +1,6 @@
 """Learning methods: what each trains, at which rate, beside which others; what cannot be is refused in the plan."""
 
+import json
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +14,8 @@ from pydantic import ValidationError
 import triune
 from tests.support import config, plugins
 from triune.errors import PlanError, PluginError
-from triune.events import Checkpointed
+from triune.events import Checkpointed, PhaseEnded
+from triune.schedule_file import written
 from triune.testing import Blocks, ToyTask
 from triune.testing.toy_runs import completed, run
 from triune.testing.witness import Witness
@@ -24,6 +26,7 @@ from triune_end_to_end import EndToEnd
 from triune_head_only import HeadOnly
 from triune_layer_by_layer import LayerByLayer
 from triune_layerwise_decay import LayerwiseDecay
+from triune_schedule import Schedule
 from triune_top_layers import TopLayers
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fused.*")
@@ -327,3 +330,78 @@ def test_a_finished_run_of_a_real_encoder_predicts_again_without_its_anchor(tiny
     result = triune.run(found, data={"train": messages}, output=tmp_path / "run")
     assert {"task", "anchor", "anchor of the head"} == set(result.history["terms"].dropna().iloc[0])
     assert len(triune.predict(result.folder, messages[["text"]])) == 20
+
+
+def run_with(folder, method, training, *observers, resume=None):
+    return run(completed({"mine": method}), folder / "run", training, resume, observers)
+
+
+def same_weights(first, second):
+    one, other = (
+        {file.name: file.read_bytes() for file in (result.folder / "model").iterdir()} for result in (first, second)
+    )
+    return one == other
+
+
+def test_phases_on_plateaus_are_in_the_plan_at_equal_shares_and_marked():
+    plan = planned(made(LayerByLayer, phase_patience=2), validation=0.2, **TEN)
+    assert [one.phase for one in plan.phases] == [0, 1, 2, 3]
+    found = {name: group.windows[0] for group in plan.groups for name in group.names}
+    assert [found[name].start for name in ORDER] == [0, 2, 4, 6, 8]
+    assert "the end of phase 1 (about 2)" in str(found["blocks.2.0.weight"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"validation": 0.0}, "there is no validation table"),
+        ({"validation": 0.2, "keep_best": False}, "training.keep_best is false"),
+        ({"validation": 0.2, "early_stopping": {"metric": "accuracy"}}, "the best model is chosen by 'accuracy'"),
+    ],
+)
+def test_phases_that_could_not_end_are_refused(settings, sentence):
+    with pytest.raises(PlanError, match=sentence):
+        planned(made(LayerByLayer, phase_patience=2), **TEN, **settings)
+
+
+def test_a_phase_ends_on_its_plateau_with_its_best_model_and_the_next_part_thaws(tmp_path):
+    seen = []
+    training = {"epochs": 20, "evaluate_every": 2, "validation": 0.25, "early_stopping": None}
+    result = run_with(tmp_path, made(LayerByLayer, phase_patience=1), training, seen.append)
+    ended = [one for one in seen if isinstance(one, PhaseEnded)]
+    assert [one.phase for one in ended] == list(range(1, len(ended) + 1)) and ended
+    begun = [one.step.index for one in ended]
+    assert begun == sorted(begun)
+    lines = [json.loads(line) for line in (result.folder / "history.jsonl").read_text().splitlines()]
+    rates = {line["step"]: line["learning_rates"] for line in lines if line["event"] == "step"}
+    thawed = [sum(rate > 0 for rate in rates[step]) for step in sorted(rates)]
+    assert thawed == sorted(thawed)  # cumulative: what thawed stays
+    changes = [step for step in sorted(rates)[1:] if sum(map(bool, rates[step])) > sum(map(bool, rates[step - 1]))]
+    assert changes == [step + 1 for step in begun[: len(changes)]]
+
+
+@pytest.mark.parametrize("stop", [5, 8, 13])
+def test_phases_on_plateaus_resume_to_the_bit(tmp_path, stop):
+    training = {"epochs": 8, "evaluate_every": 2, "validation": 0.25, "early_stopping": None, "checkpoint_every": 1}
+    whole = run_with(tmp_path / "whole", made(LayerByLayer, phase_patience=1), training)
+
+    class Stopped(BaseException):
+        """What no listener may hold up."""
+
+    def stops(event):
+        if isinstance(event, Checkpointed) and event.step.index == stop:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        run_with(tmp_path / "parts", made(LayerByLayer, phase_patience=1), training, stops)
+    parts = run_with(tmp_path / "parts", made(LayerByLayer, phase_patience=1), training, resume="auto")
+    assert (whole.folder / "history.jsonl").read_text().count("phase") > 0
+    assert same_weights(whole, parts)
+
+
+def test_a_schedule_that_was_written_trains_as_the_method_that_wrote_it(tmp_path):
+    plan = planned(made(LayerByLayer, blocks_per_phase=2), **TEN)
+    path = tmp_path / "schedule.yaml"
+    path.write_text(written(plan.claims), encoding="utf-8")
+    method = Schedule(Schedule.Config(path=path))
+    assert windows(method, **TEN) == windows(made(LayerByLayer, blocks_per_phase=2), **TEN)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from triune.alignment import duration
-from triune.events import Evaluated, Event, Finished, Planned, Stepped, Warned
+from triune.events import Evaluated, Event, Finished, PhaseEnded, Planned, Stepped, Warned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -70,6 +70,11 @@ class Watch:
             self._finished = True
             self._display.close()
             self._display.line(f"training ended after step {event.step.index}: {event.reason}; evaluating …")
+        elif isinstance(event, PhaseEnded):
+            self._display.line(
+                f"step {event.step.index}: phase {event.phase} ended, and its best model, of step {event.best_step}, "
+                "is restored"
+            )
         elif isinstance(event, Warned):
             self._display.line(f"warning: {event.message}")
         elif isinstance(event, Planned):

@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from triune import ModelLayout
 
 Share = Annotated[float, Field(gt=0, le=1)]
-LENGTHS = ("phase_steps", "phase_epochs", "phase_fractions")
+LENGTHS = ("phase_steps", "phase_epochs", "phase_fractions", "phase_patience")
 
 
 class LayerByLayer:
     """Thaw the model from the top down (Howard & Ruder 2018, §3.3), or train part by part (Felbo et al. 2017)."""
 
     class Config(BaseModel, frozen=True, extra="forbid"):
-        """Settings of the method; of the three lengths of a phase, at most one is given."""
+        """Settings of the method; of the four lengths of a phase, at most one is given."""
 
         blocks_per_phase: int = Field(1, ge=1, strict=True, description="How many blocks thaw together.")
         phase_steps: int | None = Field(
-            None, ge=1, strict=True, description="Length of a phase in steps. All three lengths null: equal shares."
+            None, ge=1, strict=True, description="Length of a phase in steps. All four lengths null: equal shares."
         )
         phase_epochs: float | None = Field(
             None, gt=0, allow_inf_nan=False, description="Length of a phase in passes over the training examples."
@@ -41,6 +41,16 @@ class LayerByLayer:
             None,
             description="The adapter method whose parameters thaw, block by block, where the model's own rest: lora. "
             "null: all there are.",
+        )
+        phase_patience: int | None = Field(
+            None,
+            ge=1,
+            strict=True,
+            description="A phase ends when the validation metric was no better in so many evaluations in a row; its "
+            "best model is restored.",
+        )
+        phase_metric: str = Field(
+            "macro_f1", min_length=1, description="The metric of `phase_patience`: that which chooses the best model."
         )
         thaw: Literal["cumulative", "one-at-a-time"] = Field(
             "cumulative",

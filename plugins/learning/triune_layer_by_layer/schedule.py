@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from triune import ParameterClaim
 from triune.errors import PlanError, listed, nearest
 from triune.select import Depth, Head, Outside, Owner, Selector
-from triune.types import Epochs
+from triune.types import Epochs, OnPlateau
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,6 +96,9 @@ def starts_of(config: LayerByLayer.Config, phases: int) -> list[When]:
     """
     if config.phase_steps is not None:
         return [phase * config.phase_steps for phase in range(phases)]
+    if config.phase_patience is not None:
+        ends = [OnPlateau(config.phase_metric, config.phase_patience, phase) for phase in range(phases - 1)]
+        return [0, *ends]
     if config.phase_epochs is not None:
         return [Epochs(phase * _exact(config.phase_epochs)) for phase in range(phases)]
     if config.phase_fractions is None:
