@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, Field
 
 from triune import LossTerm, Schedule, hookimpl
+from triune.config import InputPath
 from triune.select import Brought, Head
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Ewc:
         """Settings of the method."""
 
         weight: Schedule = Field(Schedule.constant(1000.0), description="λ: how much forgetting costs.")
-        fisher_from: str | None = Field(
+        fisher_from: InputPath | None = Field(
             None,
             description="The `fisher.safetensors` that a run on the earlier task kept, or its model's folder. null: "
             "the Fisher information is estimated on the training texts, before the first step.",
@@ -60,7 +61,7 @@ class Ewc:
         names = [one.name for one in layout.where(~Head() & ~Brought())]
         self._estimate = Fisher(bundle, train, names, self.config.examples, run)
         source = self.config.fisher_from
-        fisher = self._estimate.diagonal() if source is None else read(run.folder / source, bundle.model, names)
+        fisher = self._estimate.diagonal() if source is None else read(source, bundle.model, names)
         yield held(bundle.model, fisher, self.config.weight)
 
     @hookimpl
