@@ -45,6 +45,7 @@ PUBLIC_MODULES = (
         "config",
         "documents",
         "errors",
+        "adapters",
         "testing",
     ),
 )

@@ -82,7 +82,7 @@ def test_adapters_lie_in_their_blocks_and_the_model_keeps_its_names():
 
 def test_adapters_and_head_train_at_their_own_rate_and_the_rest_rests():
     plan = planned(lora=made(Lora, learning_rate=0.2))
-    assert windows(plan) == dict.fromkeys(names(plan, Owner("lora") | Head()), [(0, 10, 20)])
+    assert windows(plan) == {name: [(0, 10, 20)] for name in names(plan, Owner("lora") | Head())}
 
 
 @pytest.mark.parametrize("first", [True, False])
