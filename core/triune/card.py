@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from triune.data import SPLITS
 from triune.errors import listed
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ def _lines(prepared: Prepared, metrics: Mapping[str, JSON], facts: Mapping[str, 
     yield from ("", "## How good it is", "")
     yield from _table(metrics)
     yield from ("", f"The model was chosen by {ended['chosen_by']}.")
+    if ended["collapsed"]:
+        yield from ("", f"**Warning:** {ended['collapsed']}.")
     yield from ("", "## How it was made", "")
     yield f"Trained for {ended['step']} of {ended['of']} steps ({ended['because']}) by:"
     yield from ("", *(f"- {row.name} ({row.family}; {row.distribution} {row.version})" for row in plan.plugins), "")
@@ -46,14 +49,26 @@ def _lines(prepared: Prepared, metrics: Mapping[str, JSON], facts: Mapping[str, 
             f"The run knew the rules {listed(plan.rules)}. Plain `transformers` applies none of",
         )
         yield "them; `triune predict` applies those that constrain predictions."
+        yield from _rules(metrics)
+
+
+def _rules(metrics: Mapping[str, JSON]) -> Iterator[str]:
+    """Yield how far rules are kept, and the run beside its projection and its baselines, as they are printed."""
+    from triune.rule_table import beside_lines, rule_lines
+
+    for split in ("test", "valid"):
+        if isinstance(one := metrics.get(split), Mapping):
+            lines = [*rule_lines(split, one), *beside_lines(metrics)]
+            yield from ("", "```text", *lines[1:], "```")
+            return
 
 
 def _kind(space: str) -> str:
-    return {"categorical": "one", "binaries": "any number"}.get(space, space)
+    return {"categorical": "one", "binaries": "any number", "tags": "for each token one"}.get(space, space)
 
 
 def _table(metrics: Mapping[str, JSON]) -> Iterator[str]:
-    splits = {split: values for split, values in metrics.items() if isinstance(values, Mapping)}
+    splits = {split: values for split, values in metrics.items() if isinstance(values, Mapping) and split in SPLITS}
     names = dict.fromkeys(
         name for values in splits.values() for name, value in values.items() if isinstance(value, float)
     )

@@ -1,8 +1,13 @@
 """The prior guard: satisfying a rule by predicting one class must not pay.
 
 Without it, pushing rules raises satisfaction and lowers accuracy, until one class is all that is predicted. The
-guard is KL(prior ‖ marginals), where the marginals are the mean of the predicted probabilities over what the
-last steps learnt from (label regularisation: Mann & McCallum 2007, eq. 5).
+guard is a divergence of the predicted label marginals m from a prior π, over what the last steps learnt from
+(label regularisation: Mann & McCallum 2007, eq. 5), of which only the labels count that have become too rare:
+
+    sum_k π_k max(0, log(f π_k / m_k))
+
+At a floor f of 1 it is zero at the prior and nowhere else. Below 1 it leaves a label alone until its share has
+fallen to f times what is expected: for a prior that is only a guess, such as that of labels drawn evenly.
 """
 
 from __future__ import annotations
@@ -29,6 +34,9 @@ if TYPE_CHECKING:
 SHARE = 0.1
 """How much one step's marginals count in the running ones: a batch alone is too small to hold every class."""
 
+GUESSED = 0.3
+"""The floor under a prior that is taken from labels, which may have been drawn evenly."""
+
 
 class Guarded(BaseModel, frozen=True, extra="forbid"):
     """Settings of a method that pushes rules, and so needs a guard."""
@@ -43,16 +51,23 @@ class Guarded(BaseModel, frozen=True, extra="forbid"):
         description="How often each label is expected. null: as in the labelled training examples; without any, all "
         "labels alike.",
     )
+    guard_floor: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="The guard acts on a label whose predicted share falls below this part of the expected one. "
+        "null: 1 under a stated prior, 0.3 under one taken from labels.",
+    )
 
 
 class Guard:
     """A loss term that keeps label marginals at a prior, and the running marginals that it remembers."""
 
-    def __init__(self, prior: NDArray[np.float32], space: OutputSpace) -> None:
-        """Begin at the prior, (labels,)."""
+    def __init__(self, prior: NDArray[np.float32], space: OutputSpace, floor: float = 1.0) -> None:
+        """Begin at the prior, (labels,); `floor` is f of the module's formula."""
         import torch
 
-        self.space = space
+        self.space, self.floor = space, floor
         self.prior = torch.from_numpy(prior)
         self.running = self.prior.clone()  # (labels,)
         self._next = self.running
@@ -68,17 +83,17 @@ class Guard:
         return TermValues(p, mask)
 
     def divergence(self, step: Step, means: Tensor) -> Tensor:
-        """Return KL(prior ‖ running marginals), (), whose gradient is that of this step's marginals `means`."""
+        """Return the divergence of the running marginals, (), whose gradient is that of this step's, `means`."""
         running = self.running.to(means)
         smooth = (1 - SHARE) * running + SHARE * means.detach()
         self._next = smooth.cpu()
         m = (smooth + means - means.detach()).clamp(1e-6, 1 - 1e-6)  # the value of `smooth`, the gradient of `means`
         prior = self.prior.to(means)
-        divergence = (prior * (prior / m).log()).sum()
-        if self.space.kind == "binaries":
-            divergence = divergence + ((1 - prior) * ((1 - prior) / (1 - m)).log()).sum()
-            divergence = divergence / len(prior)
-        return divergence
+        rare = (prior * (self.floor * prior / m).log().clamp(min=0)).sum()
+        if self.space.kind != "binaries":
+            return rare
+        others = (1 - prior) * (self.floor * (1 - prior) / (1 - m)).log().clamp(min=0)
+        return (rare + others.sum()) / len(prior)
 
     def commit(self) -> None:
         """Remember the marginals of the step that was done: call it when `Stepped` is told."""
@@ -106,7 +121,9 @@ def guard_of(settings: Guarded, space: OutputSpace, train: Examples) -> tuple[Gu
         return None, "no prior guard, as no example has a label: state how often each label holds as prior"
     prior, said = found
     shares = ", ".join(f"{label} {share:.2f}" for label, share in zip(space.labels[:8], prior.tolist(), strict=False))
-    return Guard(prior, space), f"prior {said}: {shares}{', …' if len(space.labels) > 8 else ''}"
+    floor = settings.guard_floor or (1.0 if settings.prior else GUESSED)
+    more = ", …" if len(space.labels) > 8 else ""
+    return Guard(prior, space, floor), f"prior {said}: {shares}{more}; guarded below {floor:g} of it"
 
 
 def stated(prior: Mapping[str, float], space: OutputSpace) -> tuple[NDArray[np.float32], str]:

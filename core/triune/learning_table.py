@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from triune.errors import PluginError, listed
+from triune.errors import PlanError, PluginError, listed
 from triune.hooks import given
 from triune.hookspecs import RuleApplication
 from triune.types import RuleLabels
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import pandas as pd
 
@@ -43,15 +43,36 @@ def training_examples(
         table = pd.concat([table, data.splits["unlabelled"]])
         train = joined(train, examples["unlabelled"])
         both = np.concatenate([rules.fires["train"], rules.fires["unlabelled"]], axis=1)
-        rules = replace(rules, fires={**rules.fires, "train": both}, tokens=_below(rules, len(data.train)))
+        rules = replace(
+            rules,
+            fires={**rules.fires, "train": both},
+            tokens=_below(rules, len(data.train)),
+            place=_place_below(rules.place, len(data.train)),
+        )
     elif "unlabelled" in data.splits:
         notes.append("the unlabelled table is not learnt from: no active method asks for it")
     if labels_from_rules:
         train, said = _labelled_by_rules(opened, rules, table, data.roles, train)
         notes.extend(said)
+    if not train.labelled.any() and not reads_unlabelled:
+        raise PlanError(
+            [
+                f"{data.place('train')}: no training example has a label, and no active method gives labels or learns "
+                "without: fill the label column, or name a rule method under methods"
+            ]
+        )
     if not train.labelled.all():
         notes.append(f"{int((train.labelled == 0).sum())} of {len(train)} training examples have no label")
     return train, rules, notes
+
+
+def _place_below(place: Callable[[str, int], str], rows: int) -> Callable[[str, int], str]:
+    """Return where examples were written, those of the unlabelled table below those of the training table."""
+
+    def below(split: str, example: int) -> str:
+        return place("unlabelled", example - rows) if split == "train" and example >= rows else place(split, example)
+
+    return below
 
 
 def _below(rules: GroundedRules, rows: int) -> dict[str, TokenRules]:
@@ -70,6 +91,8 @@ def asked_for_labels(
     import pandas as pd
 
     space = opened.bundle.space
+    if train.bounds is not None:
+        raise PlanError(["rules cannot give labels to tokens: leave out the method that labels examples by rules"])
     decided = opened.hooks.decide(
         RuleApplication.label_examples,
         run=opened.run,

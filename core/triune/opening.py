@@ -52,6 +52,7 @@ class Opened:
             {name: reason for one in found.values() for name, reason in one.reasons.items()},
             self.bundle.space,
             self._on_tokens({split: one.places for split, one in found.items()}),
+            lambda split, example: data.place(split, data.splits[split].index[example]),
         )
 
     def _on_tokens(self, places: Mapping[str, Mapping[int, Places]]) -> dict[str, TokenRules]:

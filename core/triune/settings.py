@@ -103,6 +103,17 @@ class Training(BaseModel):
         True, description="Whether the run ends with its best model rather than with its last."
     )
 
+    collapse: Literal["warn", "stop", "ignore"] = Field(
+        "warn",
+        description="What to do where rules are pushed and one label takes over the predictions: its share is beyond "
+        "the middle between what is expected of it and all. stop: end training there, with the best model so far.",
+    )
+    baselines: Annotated[bool, Field(strict=True)] = Field(
+        True,
+        description="Whether a run in which rules act is followed by two without: one whose predictions are projected "
+        "onto the rules, one that learns from the validation labels too. Each costs as many steps as the run itself.",
+    )
+
     @field_validator("accumulate")
     @classmethod
     def _parts_hold_an_example(cls, parts: int, info: ValidationInfo) -> int:

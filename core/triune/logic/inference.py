@@ -180,11 +180,48 @@ class Compiled:
             self.engine.prepare(penalties)
 
     def log_z(
-        self, scores: Tensor, fires: Tensor | None = None, strength: float = 1.0, mask: Tensor | None = None
+        self,
+        scores: Tensor,
+        fires: Tensor | None = None,
+        strength: float = 1.0,
+        mask: Tensor | None = None,
+        weights: Tensor | None = None,
     ) -> Tensor:
-        """Return (batch,) log Z, differentiable once; see the module."""
+        """Return (batch,) log Z, differentiable once; see the module.
+
+        `weights`, (rules,) from 0, are the nats that breaking each rule costs, in place of strength and weight; hard
+        rules stay hard.
+        """
         scores = _full(scores)
-        return self.engine.log_z(scores, self.penalties(scores, fires, strength), mask)
+        return self.engine.log_z(scores, self.penalties(scores, fires, strength, weights), mask)
+
+    def expected_violations(
+        self,
+        scores: Tensor,
+        fires: Tensor | None = None,
+        strength: float = 1.0,
+        mask: Tensor | None = None,
+        weights: Tensor | None = None,
+    ) -> Tensor:
+        """Return (rules, batch) the probability under q that each rule is broken, 0 where it does not fire."""
+        import torch
+
+        found = torch.zeros(len(self.rules.rules), len(scores), dtype=scores.dtype, device=scores.device)
+        if not self.places:
+            return found
+        with torch.inference_mode(False), torch.enable_grad():
+            scores = _full(scores).detach().clone()
+            acting = None if fires is None else fires.clone()
+            costs = self.penalties(scores, acting, strength, weights).detach()
+            acts = self.penalties(scores, acting, 1.0, torch.ones(len(self.rules.rules))) > 0
+            # the slope at no cost at all is that at next to none
+            costs = torch.where(acts, costs.clamp(min=1e-6), costs).requires_grad_()
+            (slope,) = torch.autograd.grad(self.engine.log_z(scores, costs, mask).sum(), costs)
+        each = -slope[list(self.which)].clamp(-1, 0)
+        if fires is not None:
+            each = each * self._fired(fires.to(scores.device))
+        found[list(self.places)] = each.to(found.dtype)
+        return found
 
     def marginals(
         self, scores: Tensor, fires: Tensor | None = None, strength: float = 1.0, mask: Tensor | None = None
@@ -228,15 +265,19 @@ class Compiled:
             scores = _full(scores)
             return self.engine.draws(n, scores, self.penalties(scores, fires, strength), mask, generator)
 
-    def penalties(self, scores: Tensor, fires: Tensor | None, strength: float) -> Tensor:
+    def penalties(self, scores: Tensor, fires: Tensor | None, strength: float, weights: Tensor | None = None) -> Tensor:
         """Return (formulas, batch) what breaking each formula costs on each example, from 0 to 1e30."""
         import torch
 
         total = scores.new_zeros((self.formulas, len(scores)))
         if not self.places:
             return total
-        weights = [_nats(self.rules.rules[place], strength) for place in self.places]
-        each = torch.tensor(weights, dtype=scores.dtype, device=scores.device)[:, None].expand(-1, len(scores))
+        nats = [_nats(self.rules.rules[place], strength) for place in self.places]
+        own = torch.tensor(nats, dtype=scores.dtype, device=scores.device)
+        if weights is not None:
+            hard = torch.tensor([self.rules.rules[place].hard for place in self.places], device=scores.device)
+            own = torch.where(hard, own, weights.to(own)[list(self.places)])
+        each = own[:, None].expand(-1, len(scores))
         if fires is not None:
             each = each * self._fired(fires.to(scores.device)).to(scores.dtype)
         which = torch.tensor(self.which, device=scores.device)
