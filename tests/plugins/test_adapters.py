@@ -463,6 +463,7 @@ def test_a_text_without_a_place_left_beside_the_prompt_is_refused_with_the_lengt
 
 def test_the_adapter_says_what_it_is_to_peft(tmp_path):
     found = finished("Bert", tmp_path, {**LORA, "targets": ["query"], "init": "pissa"})
+    assert "BertForSequenceClassification.from_pretrained" in (found.model / "adapter" / "README.md").read_text()
     written = json.loads((found.model / "adapter" / "adapter_config.json").read_text())
     assert (written["peft_type"], written["task_type"], written["r"]) == ("LORA", "SEQ_CLS", 4)
     assert written["modules_to_save"] == ["bert.pooler", "classifier"]

@@ -15,6 +15,20 @@ FOLDER = "adapter"
 DEFAULT = "default"
 WEIGHTS = "adapter_model.safetensors"
 INSIDE = "base_model.model."  # where `peft` keeps the model that it adapts
+CARD = """---
+library_name: peft
+---
+
+# Adapter
+
+```python
+import peft, transformers
+model = transformers.{model}.from_pretrained({base!r}, num_labels={labels})
+model = peft.PeftModel.from_pretrained(model, "{folder}")
+```
+
+It belongs to the model as it was pretrained, and brings the head that learnt beside it.
+"""
 TASKS = {"ForSequenceClassification": "SEQ_CLS", "ForTokenClassification": "TOKEN_CLS", "ForCausalLM": "CAUSAL_LM"}
 
 
@@ -71,4 +85,11 @@ def write_adapter(
     written.save_pretrained(folder)
     everything = own | {f"{inside}{name}": tensor for name, tensor in kept.items()}
     whole = {name: one.detach().cpu().clone().contiguous() for name, one in everything.items()}
+    (folder / "README.md").write_text(_card(model, folder), encoding="utf-8")
     save_file(whole, folder / WEIGHTS, metadata={"format": "pt"})
+
+
+def _card(model: Any, folder: Path) -> str:  # noqa: ANN401 - transformers is untyped
+    labels = getattr(getattr(model, "config", None), "num_labels", "…")
+    base = getattr(model, "name_or_path", "") or "the pretrained model"
+    return CARD.format(model=type(model).__name__, base=base, labels=labels, folder=folder.name)
