@@ -40,6 +40,7 @@ PUBLIC_MODULES = (
         "data",
         "spaces",
         "examples",
+        "answers",
         "tables",
         "models",
         "pretrained",

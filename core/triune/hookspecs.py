@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -76,7 +76,8 @@ class RuleApplication:
         `examples` is the training table with the unlabelled one below it, `roles` what its columns mean;
         `rules.fires["train"]` has a column for each of its rows. `gold` has the form of what is returned, a column
         for each label of `space`, and holds the labels that there are. Only rows without one take what is decided
-        here. Return `RuleLabels` to add notes to the plan.
+        here. Where a task tags tokens, rows of `gold` and of what is returned are tokens, all laid end to end. Return
+        `RuleLabels` to add notes to the plan.
 
         ```python
         @hookimpl
@@ -225,11 +226,27 @@ class RunLifecycle:
         """
 
     @hookspec
+    def before_training(self, run: Run, step: Step, forward: Callable[[Batch], Outputs], train: Examples) -> None:
+        """Prepare for the first step that this process takes: step 0, or the one at which a run is resumed.
+
+        `forward` gives the outputs of a batch under the model as it is whenever it is called, now or later from a
+        loss term: without dropout, without gradient. What is worked out at step 0 alone belongs into `state_dict`; a
+        resumed run has been given it back already.
+
+        ```python
+        @hookimpl
+        def before_training(self, step, forward, train):
+            if step.index == 0:
+                self.start = torch.cat([forward(train.batch(rows)).scores for rows in self.parts(len(train))])
+        ```
+        """
+
+    @hookspec
     def measure(self, run: Run, predictions: pd.DataFrame) -> Mapping[str, JSON]:
         """Contribute metrics of one split.
 
-        `predictions` has the columns "gold" and "predicted" (a label, or a list of labels) and
-        "probability of LABEL" for each label.
+        `predictions` has the columns "gold" and "predicted" (a label, a list of labels, or a list of tags in which a
+        gold one may be None) and "probability of LABEL" for each label; of tags "probability", a number for each token.
 
         ```python
         @hookimpl

@@ -124,6 +124,7 @@ def _any_reader(run: Run) -> Reader:
     assert run.finished is not None
     for entry in installed():
         cls = entry.load() if entry.family == "data" and entry.status == "available" else None
-        if cls is not None and hasattr(cls, "reading"):
+        takes = getattr(getattr(cls, "Config", None), "model_fields", {})
+        if cls is not None and hasattr(cls, "reading") and set(run.finished.roles) <= set(takes):
             return cast("Reader", cls(cls.Config.model_validate(dict(run.finished.roles))))  # type: ignore[attr-defined]
     raise PluginError("no installed data plugin reads files: install one (`triune plugins` lists them)")

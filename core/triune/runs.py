@@ -133,6 +133,8 @@ def predict(
 ) -> pd.DataFrame:
     """Return the predictions of a finished run: "predicted", and "probability of LABEL" for each label.
 
+    Of tokens "predicted" is the list of tags, and "probability" says how probable each is.
+
     The index is the table's: line numbers of a file, or the frame's own index.
 
     Raises:

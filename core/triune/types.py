@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Protocol
 
 from triune.conditions.functions import TextMatches as TextMatches
-from triune.schedules import Schedule
+from triune.schedules import Schedule, Weight
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -138,10 +138,12 @@ class LossTerm:
     Attributes:
         name: unique in the run: "task", "rules", "distance".
         compute: the values and their mask, from the step, the batch and the outputs.
-        weight: a number or a schedule.
+        weight: a number that may change during the run: a `Schedule`, or what has `at` as one has.
         counts: the sum of the mask, (), from the batch alone. Without it a batch that is split into parts is
             forwarded once more, to learn what to divide by.
         replaces: names of terms that this one stands in for.
+        scales: what terms of other names are multiplied by while this one acts. Factors of several terms multiply, so
+            order does not matter; one for a term that is replaced goes to what replaces it.
         of_means: makes a term of the means of `compute`'s features, (features,), over everything the step learns
             from, where a loss is no mean of losses: label marginals against a prior (Mann & McCallum 2007).
         note: what the plan says beside it.
@@ -149,9 +151,10 @@ class LossTerm:
 
     name: str
     compute: Callable[[Step, Batch, Outputs], TermValues]
-    weight: Schedule = field(default_factory=lambda: Schedule.constant(1.0))
+    weight: Weight = field(default_factory=lambda: Schedule.constant(1.0))
     counts: Callable[[Batch], Tensor] | None = None
     replaces: tuple[str, ...] = ()
+    scales: Mapping[str, Weight] = field(default_factory=dict)
     of_means: Callable[[Step, Tensor], Tensor] | None = None
     note: str = ""
 
@@ -272,7 +275,7 @@ class GroundedRules:
     def place(self, split: str, row: int) -> str:
         """Return where an example stands, `train.csv:17`; unlabelled text lies below the training table."""
         if self.data is None:
-            return f"{split}: example {row + 1}"
+            return f"{split}: row {row}"
         below = row - len(self.data.splits[split])
         if split == "train" and below >= 0:
             split, row = "unlabelled", below
