@@ -195,9 +195,7 @@ class Compiled:
             broken[:, lost] = (here if own[0] is None else here * one.weighing.firing(own[0], here))[:, lost]
         return broken
 
-    def satisfaction(
-        self, scores: Tensor, mask: Tensor | None = None, *, generator: Generator | None = None
-    ) -> Tensor:
+    def satisfaction(self, scores: Tensor, mask: Tensor | None = None, *, generator: Generator | None = None) -> Tensor:
         """Return (rules, batch) the probability under p that each rule's formula holds, wherever the rule fires.
 
         Each formula is asked alone, so it is exact even where all together are too much; differentiable once.

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CERTAIN_ODDS", "Compiled", "ContradictionError", "RuleSet", "Weighted", "log_odds"]
 
+
 class ContradictionError(TriuneError):
     """Rules that always hold leave no answer."""
 
