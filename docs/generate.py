@@ -40,6 +40,7 @@ PUBLIC_MODULES = (
         "data",
         "spaces",
         "examples",
+        "answers",
         "tables",
         "models",
         "pretrained",
@@ -47,6 +48,7 @@ PUBLIC_MODULES = (
         "config",
         "documents",
         "errors",
+        "adapters",
         "testing",
     ),
 )

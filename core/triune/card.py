@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from triune.data import SPLITS
 from triune.errors import listed
+from triune.hookspecs import RunLifecycle
 
 if TYPE_CHECKING:
     from triune.prepared import Prepared
@@ -42,14 +43,14 @@ def _lines(prepared: Prepared, metrics: Mapping[str, JSON], facts: Mapping[str, 
     )
     yield "The configuration, seeds, versions and fingerprints are in `run.json`; `metrics.json` has every figure."
     if plan.rules:
-        yield from (
-            "",
-            "## Rules",
-            "",
-            f"The run knew the rules {listed(plan.rules)}. Plain `transformers` applies none of",
-        )
-        yield "them; `triune predict` applies those that constrain predictions."
+        yield from ("", "## Rules", "", f"The run knew the rules {listed(plan.rules)}.")
+        yield "Plain `transformers` applies none of them."
         yield from _rules(metrics)
+    opened = prepared.opened
+    said = [paragraph for _, paragraph in opened.hooks.collect(RunLifecycle.describe_model, run=opened.run)]
+    if said:
+        yield from ("", "## What to know", "")
+        yield "\n\n".join(said)
 
 
 def _rules(metrics: Mapping[str, JSON]) -> Iterator[str]:

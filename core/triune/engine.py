@@ -17,7 +17,7 @@ from triune.dropout import fast_dropout
 from triune.errors import CheckpointError, TrainingError
 from triune.evaluation import Answers, Evaluation, answers_of, evaluate_split, number
 from triune.events import Checkpointed, Evaluated, Finished, PhaseEnded, Stepped, Warned
-from triune.hookspecs import ParameterFreezing
+from triune.hookspecs import ParameterFreezing, RunLifecycle
 from triune.objective import check_finite, share_of
 from triune.optimisation import Group, adamw, freeze_all, move_to, moved, param_groups, rate_of
 from triune.optimizer_state import optimizer_state, restore_optimizer
@@ -88,6 +88,7 @@ class Engine:
             Interrupted: a signal asked to stop; the run was saved first.
         """
         try:
+            self._begin()
             self._look_before()
             while True:
                 self._evaluate_if_due()
@@ -119,6 +120,27 @@ class Engine:
         if self._epoch is None or self._epoch[0] != epoch:
             self._epoch = (epoch, self.order.of_epoch(epoch))
         return self._epoch[1][place]
+
+    def _begin(self) -> None:
+        """Let plugins prepare."""
+        self.objective.eval()
+        train = self.prepared.examples["train"]
+        for _ in self.hooks.each(
+            RunLifecycle.before_training, run=self.run, step=self.now, forward=self.outputs_now, train=train
+        ):
+            self.listener.obey()
+
+    def outputs_now(self, batch: Batch) -> Outputs:
+        """Return the outputs of a batch under the model as it is, without dropout and without gradient."""
+        learning = self.objective.training
+        if not learning:  # amid a step a checkpoint would not be of one moment
+            self.listener.obey()
+        self.objective.eval()
+        try:
+            with torch.no_grad():
+                return self.objective.outputs(batch.to(self.run.device))
+        finally:
+            self.objective.train(learning)
 
     def _learn(self, rows: NDArray[np.int64]) -> None:
         begun = time.perf_counter()

@@ -20,6 +20,7 @@ from triune.folder import CHECKPOINTS, HISTORY, Folder
 from triune.hookspecs import RunLifecycle
 from triune.journal import Journal
 from triune.result import Result
+from triune.rule_files import rule_files
 from triune.spaces import described
 
 if TYPE_CHECKING:
@@ -130,6 +131,8 @@ def _written(prepared: Prepared, folder: Folder, metrics: Mapping[str, JSON], fa
 def export(prepared: Prepared, directory: Path) -> None:
     """Write the model so that plain `transformers` loads it, and what plugins add."""
     opened = prepared.opened
+    for _ in opened.hooks.each(RunLifecycle.fold_model, run=opened.run, model=opened.bundle.model):
+        pass
     opened.bundle.save(opened.bundle.model, directory)
     for _ in opened.hooks.each(RunLifecycle.export, run=opened.run, model=opened.bundle.model, directory=directory):
         pass
@@ -159,6 +162,7 @@ def facts_of(
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
         "plugins": [asdict(row) for row in prepared.plan.plugins],
         "data": {split: asdict(source) for split, source in prepared.data.sources.items()},
+        "rules": dict(rule_files(loaded)),
         "roles": dict(prepared.data.roles),
         "space": described(prepared.opened.bundle.space),
         "usage": prepared.opened.bundle.usage,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         ParamGroup,
         Rule,
         RuleLabels,
+        RunLength,
         Step,
     )
 
@@ -76,7 +77,8 @@ class RuleApplication:
         `examples` is the training table with the unlabelled one below it, `roles` what its columns mean;
         `rules.fires["train"]` has a column for each of its rows. `gold` has the form of what is returned, a column
         for each label of `space`, and holds the labels that there are. Only rows without one take what is decided
-        here. Return `RuleLabels` to add notes to the plan.
+        here. Where a task tags tokens, rows of `gold` and of what is returned are tokens, all laid end to end. Return
+        `RuleLabels` to add notes to the plan.
 
         ```python
         @hookimpl
@@ -107,15 +109,19 @@ class LossComposition:
     """What is minimised."""
 
     @hookspec
-    def loss_terms(self, run: Run, rules: GroundedRules, layout: ModelLayout, train: Examples) -> Iterable[LossTerm]:
+    def loss_terms(
+        self, run: Run, rules: GroundedRules, layout: ModelLayout, train: Examples, bundle: Bundle
+    ) -> Iterable[LossTerm]:
         """Contribute loss terms.
 
         A term of parameters, such as a penalty on their size, gives every example of a batch the same value; it
         then counts once, whatever the parts of the batch. `layout` names the parameters, the head's among them;
-        `train` is what is learnt from: token ids, targets, which examples have a label.
+        `train` is what is learnt from: token ids, targets, which examples have a label. `bundle` is the model as it
+        starts and how a batch goes through it: `bundle.forward(bundle.model, train.batch(rows))`.
 
         A plugin whose terms learn from text without labels says so by the class attribute `reads_unlabelled = True`
-        (one with `seats` pushes rules, and does anyway); the unlabelled table is trained on only then.
+        (one with `seats` other than the structure pushes rules, and does anyway); the unlabelled table is trained on
+        only then.
 
         ```python
         @hookimpl
@@ -145,8 +151,8 @@ class ParameterFreezing:
     """Which parameters move, when, and by which optimiser."""
 
     @hookspec
-    def claim_parameters(self, run: Run, layout: ModelLayout) -> Iterable[ParameterClaim]:
-        """Contribute claims.
+    def claim_parameters(self, run: Run, layout: ModelLayout, length: RunLength) -> Iterable[ParameterClaim]:
+        """Contribute claims. `length` is how many steps the run has.
 
         ```python
         @hookimpl
@@ -211,8 +217,8 @@ class RunLifecycle:
         """
 
     @hookspec
-    def adapt_model(self, run: Run, model: nn.Module) -> None:
-        """Transform the model in place: add adapters. Parameters keep their names.
+    def adapt_model(self, run: Run, model: nn.Module, space: OutputSpace) -> None:
+        """Transform the model in place: add adapters. Parameters keep their names. `space` is what it predicts.
 
         ```python
         @hookimpl
@@ -220,6 +226,37 @@ class RunLifecycle:
             for module in list(model.modules()):
                 if isinstance(module, nn.Linear):
                     attach(module, rank=8)
+        ```
+        """
+
+    @hookspec
+    def fold_model(self, run: Run, model: nn.Module) -> None:
+        """Transform the trained model in place, back into the form in which it is saved: fold in what was added.
+
+        Called before the model is saved, and `export` after it. Parameters that `adapt_model` added leave the model,
+        so that what is saved loads without the plugin; nothing predicts with this model any more.
+
+        ```python
+        @hookimpl
+        def fold_model(self, model):
+            for module, adapter in detached(model):
+                module.weight += adapter.delta()
+        ```
+        """
+
+    @hookspec
+    def before_training(self, run: Run, step: Step, forward: Callable[[Batch], Outputs], train: Examples) -> None:
+        """Prepare for the first step that this process takes: step 0, or the one at which a run is resumed.
+
+        `forward` gives the outputs of a batch under the model as it is whenever it is called, now or later from a
+        loss term: without dropout, without gradient. What is worked out at step 0 alone belongs into `state_dict`; a
+        resumed run has been given it back already.
+
+        ```python
+        @hookimpl
+        def before_training(self, step, forward, train):
+            if step.index == 0:
+                self.start = torch.cat([forward(train.batch(rows)).scores for rows in self.parts(len(train))])
         ```
         """
 
@@ -260,6 +297,18 @@ class RunLifecycle:
             (directory / "labels.txt").write_text("spam, ham")
         ```
         """
+
+    @hookspec
+    def describe_model(self, run: Run) -> Iterable[str]:
+        """Contribute paragraphs of Markdown to the model's card: what one must know to use the exported model.
+
+        ```python
+        @hookimpl
+        def describe_model(self):
+            yield "Texts are cut after 64 tokens."
+        ```
+        """
+        return ()
 
 
 SPECIFICATIONS = (RuleApplication, LossComposition, ParameterFreezing, RunLifecycle)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING
 
 import torch  # noqa: TID253 - this module is torch
@@ -90,7 +91,12 @@ class Objective(nn.Module):
         """Return the weighted value of a term, (), from its mean over everything that the step learns from."""
         term = self.terms[name][1]
         value = term.of_means(step, mean) if term.of_means else mean
-        return term.weight.at(step) * value
+        return self.factor(name, step) * value
+
+    def factor(self, name: str, step: Step) -> float:
+        """Return what a term's value is multiplied by: its weight, and what other terms scale it by."""
+        scales = [term.scales[name].at(step) for _, term in self.terms.values() if name in term.scales]
+        return prod([self.terms[name][1].weight.at(step), *scales])
 
     def compose(self, terms: Mapping[str, Tensor], step: Step) -> Tensor:
         """Return the loss, (), of the weighted terms."""

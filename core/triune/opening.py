@@ -52,7 +52,7 @@ class Opened:
             {name: reason for one in found.values() for name, reason in one.reasons.items()},
             self.bundle.space,
             self._on_tokens({split: one.places for split, one in found.items()}),
-            lambda split, example: data.place(split, data.splits[split].index[example]),
+            data,
         )
 
     def _on_tokens(self, places: Mapping[str, Mapping[int, Places]]) -> dict[str, TokenRules]:
@@ -136,13 +136,13 @@ def build(run: Run, hooks: Hooks, data: Data) -> Opened:
     owner, bundle = decided
     given(owner, bundle, Bundle, RunLifecycle.build_model.__name__)
     ownership = Ownership(bundle.model, owner)
-    for plugin, _ in hooks.each(RunLifecycle.adapt_model, run=run, model=bundle.model):
+    for plugin, _ in hooks.each(RunLifecycle.adapt_model, run=run, model=bundle.model, space=bundle.space):
         ownership.note(bundle.model, plugin)
     bundle.model.to(run.device)
     owned = hooks.collect(RuleApplication.rules, run=run)
     rules = tuple(given(name, rule, Rule, RuleApplication.rules.__name__) for name, rule in owned)
     checked(_rule_problems(rules, bundle))
-    return Opened(run, hooks, bundle, layout_of(bundle.model, ownership.owners, bundle.head), rules)
+    return Opened(run, hooks, bundle, layout_of(bundle.model, ownership.owners, bundle.head, owner), rules)
 
 
 def _rule_problems(rules: tuple[Rule, ...], bundle: Bundle) -> list[str]:

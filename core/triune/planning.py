@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from triune.alignment import count
@@ -139,12 +139,32 @@ def planned_terms(terms: Sequence[Owned]) -> tuple[dict[str, Owned], list[str]]:
                     f"loss terms {replacers[name]!r} and {term.name!r} both replace {name!r}: leave one out"
                 )
             replacers[name] = term.name
-    acting = {name: owned for name, owned in by_name.items() if name not in replacers}
+    for owner, term in terms:
+        problems.extend(
+            f"loss term {term.name!r} of plugin {owner!r} scales {name!r}, which nobody contributes"
+            f"{nearest(name, by_name)}; terms: {listed(by_name)}"
+            for name in term.scales
+            if name not in by_name
+        )
+    acting = {
+        name: (owner, replace(term, scales={_acting(one, replacers): by for one, by in term.scales.items()}))
+        for name, (owner, term) in by_name.items()
+        if name not in replacers
+    }
     if not acting:
         problems.append(
             "no loss term: nothing would be learnt; give labels, or rules and a method that learns from them"
         )
     return acting, problems
+
+
+def _acting(name: str, replacers: Mapping[str, str]) -> str:
+    """Return the term that acts where one of this name would."""
+    seen = {name}
+    while name in replacers and replacers[name] not in seen:  # terms that replace each other are no terms to scale
+        name = replacers[name]
+        seen.add(name)
+    return name
 
 
 def planned_groups(

@@ -35,6 +35,8 @@ from triune.planning import (
     unwatched,
 )
 from triune.probe import Probe, probe
+from triune.rule_files import rule_files
+from triune.types import RunLength
 from triune.windows import plateaus_of
 
 if TYPE_CHECKING:
@@ -85,10 +87,13 @@ def prepare(
     train, rules, notes = training_examples(opened, data, rules, examples)
     watch = watch_of(run, hooks, examples, train, opened.bundle.space)
     examples = {**examples, "train": train}
-    owned_terms = hooks.collect(LossComposition.loss_terms, run=run, rules=rules, layout=opened.layout, train=train)
+    owned_terms = hooks.collect(
+        LossComposition.loss_terms, run=run, rules=rules, layout=opened.layout, train=train, bundle=opened.bundle
+    )
     terms, term_problems = planned_terms(owned_terms)
     steps = steps_of(run, len(train))
-    claims = hooks.collect(ParameterFreezing.claim_parameters, run=run, layout=opened.layout)
+    length = RunLength(steps.total, steps.per_epoch)
+    claims = hooks.collect(ParameterFreezing.claim_parameters, run=run, layout=opened.layout, length=length)
     groups, claim_problems = planned_groups(opened.layout, claims, steps.total, steps.per_epoch)
     checked([*term_problems, *claim_problems, *unwatched(plateaus_of(claims), run, data), *unconsumed(rules, hooks)])
     objective = objective_of(opened, rules, terms)
@@ -123,7 +128,7 @@ def identity_of(loaded: LoadedConfig, prepared: Prepared) -> str:
     settings = [(one.family, one.use, one.name, _settings(one)) for one in loaded.plugins]
     plugins = [(row.name, row.sha256) for row in prepared.plan.plugins]
     tables = sorted((split, source.sha256, source.rows) for split, source in prepared.data.sources.items())
-    facts = [loaded.run.training.model_dump(), settings, plugins, tables]
+    facts = [loaded.run.training.model_dump(), settings, plugins, tables, rule_files(loaded)]
     return sha256(json.dumps(facts, default=str, sort_keys=True).encode()).hexdigest()
 
 

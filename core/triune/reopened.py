@@ -17,6 +17,7 @@ from triune.folder import MODEL, Folder
 from triune.hooks import Hooks
 from triune.hookspecs import RunLifecycle
 from triune.opening import build, encode, objective_of, started
+from triune.rule_files import check_rule_files
 from triune.spaces import restored
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def _found(
 def _configuration(place: Folder, facts: Mapping[str, JSON], plugins: Mapping[str, object] | None) -> LoadedConfig:
     config = cast("dict[str, object]", facts["config"])
     loaded = load_config(config, catalog=installed(), instances=plugins or {})
+    check_rule_files(facts.get("rules"), loaded)
     folder = Path(str(facts["folder"]))
     return LoadedConfig(loaded.run, loaded.plugins, folder if folder.is_dir() else place.path)
 

@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Protocol
 
 from triune.conditions.functions import TextMatches as TextMatches
-from triune.schedules import Schedule
+from triune.schedules import Schedule, Weight
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -115,6 +115,8 @@ class Outputs:
     hidden: Tensor | None = None  # (batch, features) the representation the head reads, where there is one
     mask: Tensor | None = None  # (batch, tokens) which tokens of sequences count
     decided: Tensor | None = None  # booleans like the scores: the answer, where a structure decides it as a whole
+    free: Tensor | None = None  # the scores before a structure conditioned them on rules
+    read: Tensor | None = None  # (batch, tokens) which tokens the model has read; None where it read all
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +138,12 @@ class LossTerm:
     Attributes:
         name: unique in the run: "task", "rules", "distance".
         compute: the values and their mask, from the step, the batch and the outputs.
-        weight: a number or a schedule.
+        weight: a number that may change during the run: a `Schedule`, or what has `at` as one has.
         counts: the sum of the mask, (), from the batch alone. Without it a batch that is split into parts is
             forwarded once more, to learn what to divide by.
         replaces: names of terms that this one stands in for.
+        scales: what terms of other names are multiplied by while this one acts. Factors of several terms multiply, so
+            order does not matter; one for a term that is replaced goes to what replaces it.
         of_means: makes a term of the means of `compute`'s features, (features,), over everything the step learns
             from, where a loss is no mean of losses: label marginals against a prior (Mann & McCallum 2007).
         note: what the plan says beside it.
@@ -147,9 +151,10 @@ class LossTerm:
 
     name: str
     compute: Callable[[Step, Batch, Outputs], TermValues]
-    weight: Schedule = field(default_factory=lambda: Schedule.constant(1.0))
+    weight: Weight = field(default_factory=lambda: Schedule.constant(1.0))
     counts: Callable[[Batch], Tensor] | None = None
     replaces: tuple[str, ...] = ()
+    scales: Mapping[str, Weight] = field(default_factory=dict)
     of_means: Callable[[Step, Tensor], Tensor] | None = None
     note: str = ""
 
@@ -159,7 +164,7 @@ class ParameterClaim:
     """What a plugin asks of parameters: train or freeze, from when to when, at what learning-rate scale.
 
     Attributes:
-        where: which parameters: `Name("*.bias")`, `Owner("lora") & Depth(3)`, `~Head()`.
+        where: which parameters: `Name("*.bias")`, `Owner("adapter") & Depth(3)`, `~Head()`.
         trainable: whether they train inside the window; None leaves that to others and only scales what trains.
         lr_scale: multiplies the learning rate; scales of several claims multiply, so order does not matter.
         start: first step of the half-open window: a step, a `Fraction` of the run, `Epochs`, or `OnPlateau`.
@@ -245,10 +250,6 @@ class Rule:
         return f"{self.place}: rule {self.name!r}" if self.place else f"rule {self.name!r}"
 
 
-def _row(split: str, example: int) -> str:
-    return f"{split}: row {example}"
-
-
 @dataclass(frozen=True, slots=True)
 class GroundedRules:
     """The rules of a run and the examples on which each fires."""
@@ -259,7 +260,7 @@ class GroundedRules:
     reasons: Mapping[str, str] = field(default_factory=dict)  # by the rule's name: why it abstained
     space: OutputSpace | None = None  # the outputs that the rules speak of
     tokens: Mapping[str, TokenRules] = field(default_factory=dict)  # split → the tokens that rules speak of
-    place: Callable[[str, int], str] = _row  # split, example → where it was written, for messages
+    data: Data | None = None  # the tables whose examples they fire on
 
     def __len__(self) -> int:
         return len(self.rules)
@@ -270,6 +271,15 @@ class GroundedRules:
 
         fires = self.fires[batch.split][:, batch.rows.cpu().numpy()]
         return torch.from_numpy(fires).to(batch.rows.device)
+
+    def place(self, split: str, row: int) -> str:
+        """Return where an example stands, `train.csv:17`; unlabelled text lies below the training table."""
+        if self.data is None:
+            return f"{split}: row {row}"
+        below = row - len(self.data.splits[split])
+        if split == "train" and below >= 0:
+            split, row = "unlabelled", below
+        return self.data.place(split, self.data.splits[split].index[row])
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +330,7 @@ class ParameterInfo:
     head: bool
     elements: int
     decays: bool = True  # whether weight decay applies: to matrices, not to biases and scales
+    brought: bool = False  # by a method, beside the model's own parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,6 +343,14 @@ class ModelLayout:
     def where(self, selector: Selector) -> tuple[ParameterInfo, ...]:
         """Return the parameters that a selector takes."""
         return tuple(one for one in self.parameters if selector.takes(one, self))
+
+
+@dataclass(frozen=True, slots=True)
+class RunLength:
+    """How long a run is, in optimiser steps."""
+
+    total: int
+    per_epoch: int  # a pass over the training examples
 
 
 @dataclass(frozen=True, slots=True)

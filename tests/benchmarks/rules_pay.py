@@ -4,7 +4,7 @@
                                          [--workers 2] [--results rules_pay.json] [--table]
 
 Every arm gets the same encoder, the same labelled rows (drawn by the seed), the same number of steps and the same
-test rows; arms with rules also get the text of up to 1,000 training rows without their labels. No arm looks at a
+test rows; arms with rules also get the text of up to 600 training rows without their labels. No arm looks at a
 validation label: the last model is measured, so that nothing is tuned on labels that others do not have. Rules vote as
 their authors published it. A finished job is not repeated.
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
-TEXTS = 1_000  # rows whose text is learnt from without their labels
+TEXTS = 600  # rows whose text is learnt from without their labels
 CUT_SEED = 0
 CONFIDENCE = 0.9  # of every published rule, as their authors say nothing of it
 DEFAULTS = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -49,7 +49,7 @@ class TextSet:
     """Where a data set lies, and what is measured on it."""
 
     folder: str
-    test_rows: int = 1_000
+    test_rows: int = 500
     metric: str = "accuracy"
 
 
@@ -241,10 +241,10 @@ def configuration(job: Job, labels: Sequence[str], directory: Path) -> dict[str,
         "rules": ["published"],
         "training": {
             "epochs": 100,
-            "max_steps": 120,
+            "max_steps": 100,
             "batch_size": 16,
             "learning_rate": 2e-4,
-            "max_length": 96,
+            "max_length": 64,
             "seed": job.seed,
             "threads": 1,
             "validation": 0.0,

@@ -247,7 +247,7 @@ def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
 def test_the_three_ways_of_the_demo_are_plans_of_as_many_steps(way: str, tiny_model: Path) -> None:
     folder = ROOT / "examples" / "customer_service"
     found = triune.plan(folder / f"{way}.yaml", overrides=[f"task.model={tiny_model}", "training.threads=1"])
-    assert found.steps.total == 120
+    assert found.steps.total == 152
     assert len(found.rules) == 30
 
 

@@ -76,8 +76,15 @@ def test_below_the_floor_alone_a_label_is_pushed_up():
 @pytest.mark.parametrize(
     ("settings", "floor"), [({}, 0.3), ({"prior": {"cold": 0.9, "warm": 0.1}}, 1.0), ({"guard_floor": 0.5}, 0.5)]
 )
-def test_a_stated_prior_is_held_and_one_from_labels_is_a_guess(settings, floor):
+def test_a_stated_prior_is_held_and_one_from_even_labels_is_a_guess(settings, floor):
     assert guard_of(Guarded(**settings), SPACE, examples())[0].floor == floor
+
+
+def test_a_prior_from_labels_in_uneven_numbers_is_held():
+    train = examples(12)
+    uneven = train.at(np.concatenate([np.flatnonzero(train.targets[:, 0])[:2], np.flatnonzero(train.targets[:, 1])]))
+    guard, said = guard_of(Guarded(), SPACE, uneven)
+    assert guard.floor == 1 and "held" in said
 
 
 def test_it_is_least_at_the_prior_and_remembers_only_steps_that_were_done():

@@ -77,10 +77,13 @@ def marginals_at(prior):
 
 
 MARGINALS = marginals_at(torch.tensor([0.8, 0.2]))
+SCALING = LossTerm("confident", confident, Schedule.constant(0.3), scales={"task": Schedule.constant(0.25)})
 CASES = {
     "counted": ([task(True)], None),
     "not counted": ([task(False)], None),
     "mask from the model": ([task(True), LossTerm("confident", confident, Schedule.constant(0.3))], None),
+    "scaled": ([task(True), SCALING], None),
+    "scaled and composed": ([task(True), SCALING], product),
     "composed": ([task(True), LossTerm("confident", confident)], product),
     "of means": ([task(True), MARGINALS], None),
     "composed with one of means": ([task(True), LossTerm("confident", confident), MARGINALS], product),
@@ -96,6 +99,15 @@ def test_parts_add_up_to_the_whole_batch(case, parts):
     torch.testing.assert_close(split, whole, rtol=1e-4, atol=1e-6)
     for name, value in whole_terms.items():
         torch.testing.assert_close(split_terms[name], value, rtol=1e-5, atol=1e-7)
+
+
+def test_a_scaled_term_is_multiplied_by_all_that_scale_it():
+    examples = batch_of()
+    other = LossTerm("other", confident, scales={"task": Schedule.constant(2.0)})
+    _, plain = gradient(objective([task(True)]), examples, 1)
+    flat, found = gradient(objective([task(True), SCALING, other]), examples, 1)
+    torch.testing.assert_close(found["task"], 0.5 * plain["task"])
+    assert flat.any()
 
 
 def test_dividing_each_part_by_its_own_count_would_be_wrong():

@@ -9,7 +9,7 @@ from triune.models import locate
 from triune.pretrained import head_of, length_limit, save
 from triune.spaces import Tags, tag_matrix
 from triune.types import Bundle, Outputs
-from triune_token_classification.alignment import first_pieces, of_words
+from triune_token_classification.alignment import first_pieces, of_words, read
 from triune_token_classification.labels import breaks_of, check_tokens, scheme_note, sequences_of, space_of
 from triune_token_classification.network import network_of, scheme_in, tokenizer_of
 from triune_token_classification.schemes import NONE, OUTSIDE
@@ -96,7 +96,8 @@ def forward(model: nn.Module, batch: Batch, space: Tags, outside: int | None) ->
     assert batch.mask is not None
     inputs = {name: tensor for name, tensor in batch.inputs.items() if name != WORDS}
     scores = model(**inputs).logits  # (batch, pieces, tags)
-    return Outputs(of_words(scores, batch.inputs[WORDS], batch.mask.shape[1], outside), space, mask=batch.mask)
+    begins, words = batch.inputs[WORDS], batch.mask.shape[1]
+    return Outputs(of_words(scores, begins, words, outside), space, mask=batch.mask, read=read(begins, words))
 
 
 def unread(begins: list[list[int]], lengths: list[int], limit: int, place: str) -> list[str]:
