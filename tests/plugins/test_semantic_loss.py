@@ -400,3 +400,16 @@ def test_several_labels_may_hold(tmp_path):
     )
     result = toy_run(tmp_path / "run", Several(), rules, method(), epochs=10, early_stopping=None, keep_best=False)
     assert result.metrics["test"]["rules"]["not both"]["violation_rate"] == 0
+
+
+def test_tags_learn_their_order_from_the_rules_of_the_scheme(tiny_model, tmp_path):
+    from tests.plugins.test_token_classification import sentences, trained
+
+    data, held = {"train": sentences(24), "test": sentences(16, seed=1)}, {}
+    plain = {"baselines": False, "validation": 0.0, "early_stopping": None, "keep_best": False}
+    for name in ("", "semantic-loss", "rule-regulariser"):
+        methods = ["end-to-end", *([name] if name else [])]
+        result = trained(tiny_model, tmp_path / f"run {name}", data, methods=methods, epochs=8, **plain)
+        held[name] = min(one["satisfaction_probability"] for one in result.metrics["test"]["rules"].values())
+    assert held["semantic-loss"] > held[""] + 0.1
+    assert held["rule-regulariser"] > held[""] + 0.1
