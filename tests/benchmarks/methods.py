@@ -104,10 +104,18 @@ def adapted(model: nn.Module, method: str) -> nn.Module:
 
     if method == "lora":
         return get_peft_model(
-            model, LoraConfig(task_type="SEQ_CLS", r=8, lora_alpha=16, lora_dropout=0.05, target_modules=LINEAR)
+            model,
+            LoraConfig(
+                task_type="SEQ_CLS",
+                r=8,
+                lora_alpha=16,
+                lora_dropout=0.05,
+                target_modules=LINEAR,
+                modules_to_save=["pooler"],  # triune's head
+            ),
         )
     if method == "ia3":
-        return get_peft_model(model, IA3Config(task_type="SEQ_CLS"))
+        return get_peft_model(model, IA3Config(task_type="SEQ_CLS", modules_to_save=["pooler"]))
     if method in ("bitfit", "head-only"):
         for name, parameter in model.named_parameters():
             head = name.startswith(("classifier.", "bert.pooler."))
