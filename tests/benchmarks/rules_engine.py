@@ -5,9 +5,9 @@
 Families: exactly one of n; at most n/4 of n; random clauses of three labels, 2n of them; BIO over 128 tokens and
 nine tags. Beside triune stand, where they can be imported (`pip install pysdd klaycircuits`), KLay and a plain
 loop over the batch with PySDD, on decision diagrams of the same rule; and Pylon's solvers, where `--pylon` names a
-folder with its source (and astor and pulp). All sides take turns within a round, so that a busy minute hurts all
-alike; each side's best round counts, a side has SECONDS at most, and all exact ones must agree on the loss. Peers
-are left out where their diagram takes minutes to build.
+folder with its source (and astor and pulp). All sides take turns of three steps within a round, so that a busy minute
+hurts all alike; each side's best step counts, a side has SECONDS at most, and all exact ones must agree on the loss.
+Peers are left out where their diagram takes minutes to build.
 
 The claims: exactly one of 128 in 2 ms; at most 32 of 128 in 15 ms with a build under 0.1 s; 64 clauses over 32
 labels in 80 ms; BIO in 35 ms; from n = 32 on at least 4 times as fast as KLay and as the PySDD loop; from n = 16 on
@@ -49,7 +49,7 @@ MILLISECONDS = {("exactly one", 128): 2.0, ("at most n/4", 128): 15.0, ("clauses
 BUILD_MILLISECONDS = {("at most n/4", 128): 100.0}
 TIMES_AS_FAST, FROM = 4.0, 32
 TIMES_PYLON, FROM_PYLON = 100.0, 16
-SECONDS = 10.0
+SECONDS, IN_A_ROW = 10.0, 3
 
 
 @dataclass
@@ -141,15 +141,26 @@ def timed(sides: dict[str, Step], rounds: int, row: Row) -> None:
         for name in list(sides)[:: 1 if turn % 2 else -1]:
             if sum(times[name]) > 1e3 * SECONDS:
                 continue
-            started = time.perf_counter()
-            loss = sides[name]()
-            times[name].append(1e3 * (time.perf_counter() - started))
+            loss, ms = turn_of(sides[name])
+            times[name].append(ms)
             exact = not any(word in name for word in INEXACT)
             assert not exact or abs(loss - own) < 1e-3 * max(1, abs(loss)), f"{name}: {loss}, triune: {own}"
             if not exact and not math.isfinite(loss):
                 row.lost.add(name)
     row.ms = {name: min(values) for name, values in times.items()}
     row.ratios = {name: best / row.ms["triune"] for name, best in row.ms.items() if name != "triune"}
+
+
+def turn_of(side: Step) -> tuple[float, float]:
+    """Return the loss and the best milliseconds of some steps in a row: the first one finds another's caches."""
+    best = math.inf
+    for _ in range(IN_A_ROW):
+        started = time.perf_counter()
+        loss = side()
+        best = min(best, 1e3 * (time.perf_counter() - started))
+        if best > 1e3:
+            break
+    return loss, best
 
 
 def names(n: int) -> tuple[str, ...]:

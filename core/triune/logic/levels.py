@@ -139,6 +139,7 @@ class Circuit:
     rows: int
     root: int
     steps: tuple[Conjunctions | Choices, ...]
+    constants: Tensor  # (2, 1) of what is false and what is true
 
     def values(self, weights: Tensor, coins: Tensor) -> tuple[Tensor, list[Tensor | None]]:
         """Return (rows, batch) the logarithm of every node, and the shares of its steps.
@@ -169,8 +170,7 @@ class Circuit:
         values[: len(weights)] = weights
         if len(coins):
             values[len(weights) : self.leaves] = coins
-        values[self.leaves + FALSE] = 0.0
-        values[self.leaves + TRUE] = 1.0
+        values[self.leaves : self.leaves + 2] = self.constants
         for step in self.steps:
             step.multiply(values)
         return values
@@ -214,7 +214,8 @@ def levelled(sketch: Sketch, root: int, device: torch.device) -> Circuit:
         last = first + len(nodes)
         steps.append(_step(sketch, rows, nodes, parts, first, last, device))
         first = last
-    return Circuit(leaves, first, rows[root], tuple(steps))
+    constants = torch.tensor([[0.0], [1.0]], device=device)
+    return Circuit(leaves, first, rows[root], tuple(steps), constants)
 
 
 def _together(sketch: Sketch, depth: dict[int, int]) -> Iterator[tuple[int, list[int]]]:
