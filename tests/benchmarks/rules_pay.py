@@ -70,7 +70,7 @@ ARMS: dict[str, list[object]] = {
     "regulariser": ["rule-regulariser"],
     "teacher": ["rule-teacher"],
 }
-RULES_ALONE = ("weak", "loss", "teacher")  # arms that can do without a label
+RULES_ALONE = ("weak",)  # arms that can do without a label; finite odds cannot move a model that knows nothing
 
 
 @dataclass(frozen=True, slots=True)
