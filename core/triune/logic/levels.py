@@ -118,7 +118,11 @@ class Choices:
     def multiply(self, values: Tensor) -> None:
         """Compute the nodes as the sum of their pairs' products, in plain numbers."""
         pairs = values.index_select(0, self.left).mul_(values.index_select(0, self.right))
-        torch.sum(pairs.view(-1, self.last - self.first, values.shape[1]), 0, out=values[self.first : self.last])
+        own, nodes = values[self.first : self.last], self.last - self.first
+        if len(pairs) == 2 * nodes:  # the commonest case, and an addition takes half the time of a sum
+            torch.add(pairs[:nodes], pairs[nodes:], out=own)
+        else:
+            torch.sum(pairs.view(-1, nodes, values.shape[1]), 0, out=own)
 
     def slopes(self, values: Tensor, slopes: Tensor) -> None:
         """Add to the slope of each part of a pair: the node's, times the other part."""
