@@ -50,6 +50,8 @@ def log_value(scores: Tensor, penalties: Tensor, circuit: Circuit, leaves: Leave
         small = ~(values[circuit.root] >= SMALLEST)
     if not small.any():
         return PlainValue.apply(scores, penalties, values, circuit, leaves)  # type: ignore[no-untyped-call,no-any-return]
+    if small.all():
+        return LogValue.apply(scores, penalties, circuit, leaves)  # type: ignore[no-untyped-call,no-any-return]
     plain, far = (~small).nonzero()[:, 0], small.nonzero()[:, 0]
     near = PlainValue.apply(scores[plain], penalties[:, plain], values[:, plain], circuit, leaves)  # type: ignore[no-untyped-call]
     again = LogValue.apply(scores[far], penalties[:, far], circuit, leaves)  # type: ignore[no-untyped-call]
