@@ -61,7 +61,7 @@ class Leaves:
         are (leaves, batch).
         """
         if self.runs == ((False, self.variables),):  # yes or no alone: first all leaves for no, then all for yes
-            no, yes = flow.view(2, self.variables, -1)
+            no, yes = flow.view(2, self.variables, flow.shape[1])
             return torch.addcmul(yes, probabilities[self.variables :], no + yes, value=-1).t()
         total = flow.new_zeros((self.variables, flow.shape[1])).index_add_(0, self.variable, flow)
         share = probabilities.index_select(0, self.true).mul_(total.index_select(0, self.of_true))

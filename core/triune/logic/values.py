@@ -1,7 +1,8 @@
 """The logarithm of a circuit's value with its gradient, which are the marginals of the leaves.
 
-Products of probabilities in double precision are exact and fast, down to 1e-200 and a little below: what is lost
-under 1e-308 is nothing beside that. Examples whose value is smaller are computed anew in logarithms.
+Products of probabilities in double precision are exact and, while a batch fits the cache, fast, down to 1e-200 and a
+little below: what is lost under 1e-308 is nothing beside that. Examples whose value is smaller, and larger circuits,
+are computed in logarithms.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ SMALLEST = 1e-200
 MOST = 512
 """Of more variables than these, products are too small as a rule."""
 
+ROOM = 150_000
+"""The most numbers of a batch, nodes times examples, that fit the cache in double precision."""
+
 TINY = 1e-18
 """Nats that change no value, and give rules that cost nothing the slope that they have there."""
 
@@ -38,13 +42,16 @@ def log_value(scores: Tensor, penalties: Tensor, circuit: Circuit, leaves: Leave
         circuit: the circuit.
         leaves: how scores become the weights of its leaves.
     """
-    if leaves.variables > MOST or scores.device.type == "mps":  # which knows no double precision
+    large = leaves.variables > MOST or circuit.rows * len(scores) > ROOM
+    if large or scores.device.type == "mps":  # which knows no double precision
         return LogValue.apply(scores, penalties, circuit, leaves)  # type: ignore[no-untyped-call,no-any-return]
     with torch.no_grad():
         values = circuit.products(leaves.weights(scores), _coins(penalties))
         small = ~(values[circuit.root] >= SMALLEST)
     if not small.any():
         return PlainValue.apply(scores, penalties, values, circuit, leaves)  # type: ignore[no-untyped-call,no-any-return]
+    if small.all():
+        return LogValue.apply(scores, penalties, circuit, leaves)  # type: ignore[no-untyped-call,no-any-return]
     plain, far = (~small).nonzero()[:, 0], small.nonzero()[:, 0]
     near = PlainValue.apply(scores[plain], penalties[:, plain], values[:, plain], circuit, leaves)  # type: ignore[no-untyped-call]
     again = LogValue.apply(scores[far], penalties[:, far], circuit, leaves)  # type: ignore[no-untyped-call]

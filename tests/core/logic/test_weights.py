@@ -145,3 +145,16 @@ def test_plain_numbers_and_logarithms_agree_where_they_meet(seed, scale):
 def test_only_tags_cost_something_at_a_token():
     with pytest.raises(FormulaError, match="categorical"):
         RuleSet(()).compiled(Categorical(("a", "b"))).log_z(torch.zeros(1, 2), tokens=torch.zeros(1, 1, 2))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_batch_without_examples_has_an_answer_without_examples(kind):
+    space = SPACES[kind]
+    rules = (Weighted("one", Exactly(2, space.labels)), Weighted("hard", ~Label("a") | ~Label("b"), hard=True))
+    compiled = RuleSet(rules).compiled(space)
+    scores = torch.zeros(0, len(space.labels)).requires_grad_()
+    value = compiled.log_z(scores)
+    value.sum().backward()
+    assert value.shape == (0,) and scores.grad.shape == scores.shape
+    assert compiled.marginals(scores).shape == scores.shape
+    assert compiled.expected_violations(scores).shape == (2, 0)
