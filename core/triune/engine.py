@@ -49,6 +49,7 @@ class Progress:
     ended: tuple[int, ...] = ()  # the steps at which phases ended
     seconds: float = 0.0  # spent learning, over all resumes
     evaluating: float = 0.0  # seconds spent so, over all resumes
+    caching: float = 0.0  # seconds spent computing frozen blocks once and for all, over all resumes
 
 
 class Engine:
@@ -93,6 +94,8 @@ class Engine:
         except Interrupted:
             self.save()
             raise
+        if self.prepared.activations:
+            self.prepared.activations.close()
         self._restore_best()
         self.journal.tell(Finished(self.now, reason))
         return reason
@@ -115,6 +118,7 @@ class Engine:
         return self._epoch[1][place]
 
     def _learn(self, rows: NDArray[np.int64]) -> None:
+        self._keep_frozen("train", self.progress.step)
         begun = time.perf_counter()
         step = self.now
         move_to(step.index, self.model, self.groups, self.rate, self.optimizer)
@@ -127,6 +131,14 @@ class Engine:
         self.progress = replace(self.progress, step=step.index + 1, seconds=self.progress.seconds + seconds)
         rates = tuple(group["lr"] for group in self.optimizer.param_groups)
         self.journal.tell(Stepped(self.now, loss, terms, rates, len(rows), seconds))
+
+    def _keep_frozen(self, split: str, step: int) -> None:
+        """Have what is frozen at a step computed for a split once, where that is to be kept."""
+        activations, prefix = self.prepared.activations, self.plan.prefix
+        if activations and prefix:
+            activations.move_to(prefix.floor(step, self.groups))
+            seconds = activations.keep(split, self.progress.step, self.listener.obey)
+            self.progress = replace(self.progress, caching=self.progress.caching + seconds)
 
     def _backward(self, rows: NDArray[np.int64], step: Step) -> tuple[float, dict[str, float]]:
         """Accumulate the gradient of a batch part by part; return the loss and its terms."""
@@ -164,6 +176,7 @@ class Engine:
         last = step == self.plan.steps.total
         if step == self.progress.evaluated or not (step % every == 0 or last) or "valid" not in self.prepared.examples:
             return
+        self._keep_frozen("valid", max(step - 1, 0))  # as in the step that was just learnt from
         metrics = self.evaluate("valid").metrics
         value = number(metrics, self.metric) if self.metric in metrics else None
         margin = self.training.early_stopping.min_delta if self.training.early_stopping else 0.0
@@ -191,6 +204,8 @@ class Engine:
         if phase == len(self.plan.phases) or self.progress.disappointments < self.plan.phases[phase].patience:
             return
         self._restore_best()
+        if self.prepared.activations:
+            self.prepared.activations.restored(self.progress.best_step)
         self.optimizer.state.clear()  # of weights that are no longer there
         ended = (*self.progress.ended, self.progress.step)
         self.progress = replace(self.progress, ended=ended, disappointments=0)

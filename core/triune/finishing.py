@@ -98,7 +98,7 @@ def _finished(
             journal.tell(Evaluated(engine.now, split, found, best=False))
     timings: dict[str, JSON] = {
         "preparing": round(preparing, 3),
-        "caching": 0.0,
+        "caching": round(engine.progress.caching, 3),
         "training": round(engine.progress.seconds, 3),
         "evaluating": round(engine.progress.evaluating, 3),
     }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from triune.alignment import aligned, bar, count, shortened, size, wrapped
 from triune.errors import listed
+from triune.frozen import described, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,7 +25,7 @@ BAR = 30
 
 def page(plan: Plan) -> str:
     """Return everything that a run will do, at most 100 columns wide."""
-    parts = (_plugins, _data, _model, _losses, _steps, _memory, _machine, _writes, _notes)
+    parts = (_plugins, _data, _model, _frozen, _losses, _steps, _memory, _machine, _writes, _notes)
     return "\n\n".join("\n".join(lines) for part in parts if (lines := list(part(plan)))) + "\n"
 
 
@@ -76,6 +77,7 @@ def as_json(plan: Plan) -> dict[str, JSON]:
             "composer": plan.composer,
         },
         "optimizer": plan.optimizer,
+        "frozen": plain(plan.prefix) if plan.prefix else None,
         "rules": list(plan.rules),
         "steps": asdict(plan.steps),
         "training": plan.training.model_dump(mode="json"),
@@ -160,6 +162,12 @@ def _model(plan: Plan) -> Iterator[str]:
         rows.append((place, f"{group.elements:,}", f"{len(group.names)}", decay if group.decays else "0", str(first)))
         rows.extend(("", "", "", "", str(window)) for window in others)
     yield from aligned(rows, right=(1, 2), indent="  ")
+
+
+def _frozen(plan: Plan) -> Iterator[str]:
+    if plan.prefix and (lines := described(plan.prefix)):
+        yield "Frozen below what trains, and computed without dropout"
+        yield from (f"  {line}" for line in lines)
 
 
 def _where(group: Group, plan: Plan) -> str:

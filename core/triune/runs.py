@@ -170,7 +170,7 @@ def _prepared(loaded: LoadedConfig, frames: Frames | None, threads: int, folder:
     from triune.opening import as_frames
     from triune.prepared import prepare
 
-    prepared = prepare(loaded, None if frames is None else as_frames(frames), {"threads": threads})
+    prepared = prepare(loaded, None if frames is None else as_frames(frames), {"threads": threads}, folder)
     return replace(prepared, plan=replace(prepared.plan, writes=tuple(folder / name for name in (MODEL, *RESULTS))))
 
 
