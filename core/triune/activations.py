@@ -59,6 +59,11 @@ class Activations:
         self._cut: Cut | None = None
         self._held: dict[tuple[str, int], tuple[int, Streams]] = {}  # with the step at which it was computed
 
+    @property
+    def blocks(self) -> int:
+        """How many blocks lie below the cut now."""
+        return self._cut.boundary if self._cut else 0
+
     def outputs(self, model: nn.Module, batch: Batch) -> Outputs:
         """Return what the model says of a batch: the whole of it, or what is above its frozen blocks."""
         if self._cut is None:

@@ -15,7 +15,7 @@ from triune.checkpoint import Checkpoints, Snapshot
 from triune.dropout import fast_dropout
 from triune.errors import CheckpointError, TrainingError
 from triune.evaluation import Evaluation, evaluate_split, number
-from triune.events import Checkpointed, Evaluated, Finished, PhaseEnded, Stepped
+from triune.events import Cached, Checkpointed, Evaluated, Finished, PhaseEnded, Stepped
 from triune.hookspecs import ParameterFreezing
 from triune.objective import check_finite, share_of
 from triune.optimisation import Group, adamw, freeze_all, move_to, moved, param_groups, rate_of
@@ -138,7 +138,9 @@ class Engine:
         if activations and prefix:
             activations.move_to(prefix.floor(step, self.groups))
             seconds = activations.keep(split, self.progress.step, self.listener.obey)
-            self.progress = replace(self.progress, caching=self.progress.caching + seconds)
+            if seconds:
+                self.progress = replace(self.progress, caching=self.progress.caching + seconds)
+                self.journal.tell(Cached(self.now, split, activations.blocks, seconds))
 
     def _backward(self, rows: NDArray[np.int64], step: Step) -> tuple[float, dict[str, float]]:
         """Accumulate the gradient of a batch part by part; return the loss and its terms."""

@@ -67,6 +67,16 @@ class PhaseEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class Cached:
+    """The outputs of frozen blocks were computed for a split, once for the steps to come."""
+
+    step: Step
+    split: str
+    blocks: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """Training is over: `reason` says why."""
 
@@ -74,4 +84,4 @@ class Finished:
     reason: str
 
 
-Event = Planned | Stepped | Evaluated | Checkpointed | PhaseEnded | Warned | Finished
+Event = Planned | Stepped | Evaluated | Checkpointed | PhaseEnded | Cached | Warned | Finished

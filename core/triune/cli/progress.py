@@ -7,8 +7,8 @@ from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from triune.alignment import duration
-from triune.events import Evaluated, Event, Finished, PhaseEnded, Planned, Stepped, Warned
+from triune.alignment import count, duration
+from triune.events import Cached, Evaluated, Event, Finished, PhaseEnded, Planned, Stepped, Warned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -75,6 +75,9 @@ class Watch:
                 f"step {event.step.index}: phase {event.phase} ended, and its best model, of step {event.best_step}, "
                 "is restored"
             )
+        elif isinstance(event, Cached):
+            blocks, took = count(event.blocks, "frozen block"), duration(event.seconds)
+            self._display.line(f"step {event.step.index}: {blocks} computed once for {event.split}, in {took}")
         elif isinstance(event, Warned):
             self._display.line(f"warning: {event.message}")
         elif isinstance(event, Planned):
