@@ -90,7 +90,7 @@ class Cut:
         Raises:
             TrainingError: the network went another way than it did when it was cut.
         """
-        parts = dict(zip(self.taps, torch.split(streams, self.widths, -1), strict=True))
+        parts = dict(zip(self.taps, torch.split(streams, list(self.widths), -1), strict=True))
         heard: list[int] = []
         answers = [
             (one.block, one.answering(parts.get(place), lambda place=place: heard.append(place)))  # type: ignore[misc]

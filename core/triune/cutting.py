@@ -104,6 +104,8 @@ def _cut(
 ) -> Cut:
     if any(getattr(module, "layerdrop", 0) for module in model.modules()):
         raise UncutError("it leaves out blocks at random (its layerdrop is not 0)")
+    if any(map(_listened_to, [one for stack in stacks for one in stack][:boundary])):
+        raise UncutError("a plugin listens to a frozen block, which would have nothing to say")
     passages: list[Passage] = []
     taps: dict[int, nn.Module | None] = {}
     streams: list[Tensor] = []
@@ -126,6 +128,10 @@ def _cut(
         kinds.pop(),
         streams[0].dtype,
     )
+
+
+def _listened_to(block: nn.Module) -> bool:
+    return any(module._forward_hooks or module._forward_pre_hooks for module in block.modules())
 
 
 def _kind(stream: Tensor, tokens: Tensor) -> Any:  # noqa: ANN401 - a literal of Cut

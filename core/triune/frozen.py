@@ -210,17 +210,13 @@ def free_room(folder: Path | None) -> Room:
 
 def described(prefix: Prefix) -> list[str]:
     """Return what the plan's page says of the frozen blocks, a line each."""
-    kept = {
-        "off": "computed at every step",
-        "ram": f"computed once, kept in memory: {size(prefix.bytes)}",
-        "disk": f"computed once, kept on the disk: {size(prefix.bytes)}",
-    }
-    lines = []
+    kept = f"; kept {_NAMES[prefix.place]}: {size(prefix.bytes)} at most" if prefix.fills else ""
+    lines = [f"Frozen below what trains, and computed without dropout{kept}"]
     for one in prefix.stretches:
         if one.blocks:
-            place = prefix.place if one.blocks in prefix.fills else "off"
+            when = "once an example" if one.blocks in prefix.fills else "at every step"
             what = " (first token)" if prefix.cuts[one.blocks].per == "first token" else ""
-            lines.append(f"steps {one.start}–{one.stop}: {count(one.blocks, 'block')}{what}, {kept[place]}")
+            lines.append(f"  steps {one.start}–{one.stop}: {count(one.blocks, 'block')}{what}, {when}")
     return lines
 
 
@@ -234,7 +230,7 @@ def plain(prefix: Prefix) -> dict[str, JSON]:
                 "start": one.start,
                 "stop": one.stop,
                 "blocks": one.blocks,
-                "kept": prefix.place != "off" and one.blocks in prefix.fills,
+                "kept": one.blocks in prefix.fills,
             }
             for one in prefix.stretches
         ],

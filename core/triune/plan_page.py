@@ -165,9 +165,8 @@ def _model(plan: Plan) -> Iterator[str]:
 
 
 def _frozen(plan: Plan) -> Iterator[str]:
-    if plan.prefix and (lines := described(plan.prefix)):
-        yield "Frozen below what trains, and computed without dropout"
-        yield from (f"  {line}" for line in lines)
+    if plan.prefix:
+        yield from described(plan.prefix)
 
 
 def _where(group: Group, plan: Plan) -> str:

@@ -159,7 +159,8 @@ def test_what_is_kept_is_computed_once(tmp_path):
 
         def counting(seen=seen):
             model = bert()
-            model.bert.encoder.layer[0].attention.register_forward_hook(lambda *_: seen.append(1))
+            below = model.bert.encoder.layer[0].attention
+            below.forward = noting(below.forward, seen)
             return model
 
         trained(tmp_path / cache, HEAD_ONLY, cache, task=Tiny(counting), epochs=6, max_steps=24)
@@ -277,9 +278,9 @@ def test_what_is_left_on_the_disk_is_used_again_if_it_is_sound_and_else_computed
 
 
 def noting(method, calls):
-    def noted(*args):
+    def noted(*args, **kwargs):
         calls.append(args)
-        return method(*args)
+        return method(*args, **kwargs)
 
     return noted
 
@@ -300,15 +301,16 @@ def test_where_memory_is_short_the_disk_is_taken(tmp_path, monkeypatch):
     _, plan, _ = trained(tmp_path / "run", TOP_ONE, "auto")
     assert plan.prefix.place == "disk"
     assert plan.memory.cache == 0
-    assert "kept on the disk" in str(plan)
+    assert "kept on the disk: " in str(plan)
 
 
 def test_the_plan_says_what_is_frozen_and_how_much_is_kept(tmp_path):
     _, plan, _ = trained(tmp_path / "run", TOP_DOWN, "auto")
     page = str(plan)
-    assert "Frozen below what trains, and computed without dropout" in page
-    assert "steps 0–3: 3 blocks (first token), computed once, kept in memory" in page
-    assert "steps 3–6: 2 blocks, computed once, kept in memory" in page
+    assert "Frozen below what trains, and computed without dropout; kept in memory: " in page
+    assert "steps 0–3: 3 blocks (first token), once an example" in page
+    assert "steps 3–6: 2 blocks, once an example" in page
+    assert "steps 9–10" not in page.partition("Frozen")[2].partition("Loss")[0]
     vectors = plan.tables["train"].tokens + plan.tables["valid"].tokens + 2
     rows = plan.tables["train"].rows + plan.tables["valid"].rows + 2
     assert plan.memory.cache == plan.prefix.bytes == 4 * 16 * (2 * vectors + rows)

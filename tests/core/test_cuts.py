@@ -126,6 +126,14 @@ def test_a_network_that_leaves_out_blocks_at_random_is_not_cut():
     assert "layerdrop" in found(model, examples(padding=1)).reasons[1]
 
 
+def test_frozen_blocks_that_somebody_listens_to_are_not_cut_off():
+    model = network("Bert")
+    model.bert.encoder.layer[1].output.register_forward_hook(lambda *_: None)
+    cuts = found(model, examples())
+    assert list(cuts.of) == [1]
+    assert cuts.reasons[2] == "a plugin listens to a frozen block, which would have nothing to say"
+
+
 def test_a_held_block_that_is_never_asked_is_an_error():
     model, inputs = network("Bert"), examples()
     cut = found(model, inputs).of[2]
