@@ -67,7 +67,8 @@ class Engine:
         groups = param_groups(self.model, self.plan.groups, self.training)
         decided = self.hooks.decide(ParameterFreezing.build_optimizer, run=self.run, groups=groups)
         self.optimizer = decided[1] if decided else adamw(groups)
-        self.names = {parameter: name for name, parameter in self.model.named_parameters()}
+        self.parameters = dict(self.model.named_parameters())
+        self.names = {parameter: name for name, parameter in self.parameters.items()}
         self.order = Batches(
             prepared.examples["train"].lengths,
             self.training.batch_size,
@@ -121,8 +122,9 @@ class Engine:
         self._keep_frozen("train", self.progress.step)
         begun = time.perf_counter()
         step = self.now
-        move_to(step.index, self.model, self.groups, self.rate, self.optimizer)
-        self.objective.train()
+        move_to(step.index, self.parameters, self.groups, self.rate, self.optimizer)
+        if not self.objective.training:
+            self.objective.train()
         loss, terms = self._backward(rows, step)
         self._clip(step)
         self.optimizer.step()
