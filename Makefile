@@ -23,8 +23,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[all]" --group dev --group docs
 	@touch $@
 
-demo: install ## fine-tune a small encoder on the example messages
-	$(BIN)/triune run examples/customer_service/config.yaml --output runs/demo --overwrite
+demo: install ## rules only, labels only, both: three runs on the example messages, and one table
+	$(BIN)/python examples/three_ways.py
 	@echo "(triune is in .venv/bin; . .venv/bin/activate puts it on the path)"
 
 test: install ## run all tests

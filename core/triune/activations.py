@@ -56,6 +56,7 @@ class Activations:
         self._bundle, self._layout, self._examples = bundle, layout, examples
         self._prefix, self._autocast = prefix, autocast
         self._folder = None if folder is None else folder / FOLDER
+        self._kept = frozenset(KEPT_SPLITS) & examples.keys()
         self._cut: Cut | None = None
         self._held: dict[tuple[str, int], tuple[int, Streams]] = {}  # with the step at which it was computed
 
@@ -86,7 +87,7 @@ class Activations:
         Raises:
             Interrupted: `obey` was told to stop.
         """
-        if self._cut is None or split not in KEPT_SPLITS or (split, self._cut.boundary) in self._held:
+        if self._cut is None or split not in self._kept or (split, self._cut.boundary) in self._held:
             return 0.0
         cuts = [self._prefix.cuts[boundary] for boundary in self._prefix.fills.get(self._cut.boundary, ())]
         if not cuts:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from triune.data import SPLITS
 from triune.errors import listed
+from triune.hookspecs import RunLifecycle
 
 if TYPE_CHECKING:
     from triune.prepared import Prepared
@@ -28,6 +30,8 @@ def _lines(prepared: Prepared, metrics: Mapping[str, JSON], facts: Mapping[str, 
     yield from ("", "## How good it is", "")
     yield from _table(metrics)
     yield from ("", f"The model was chosen by {ended['chosen_by']}.")
+    if ended["collapsed"]:
+        yield from ("", f"**Warning:** {ended['collapsed']}.")
     yield from ("", "## How it was made", "")
     yield f"Trained for {ended['step']} of {ended['of']} steps ({ended['because']}) by:"
     yield from ("", *(f"- {row.name} ({row.family}; {row.distribution} {row.version})" for row in plan.plugins), "")
@@ -39,21 +43,33 @@ def _lines(prepared: Prepared, metrics: Mapping[str, JSON], facts: Mapping[str, 
     )
     yield "The configuration, seeds, versions and fingerprints are in `run.json`; `metrics.json` has every figure."
     if plan.rules:
-        yield from (
-            "",
-            "## Rules",
-            "",
-            f"The run knew the rules {listed(plan.rules)}. Plain `transformers` applies none of",
-        )
-        yield "them; `triune predict` applies those that constrain predictions."
+        yield from ("", "## Rules", "", f"The run knew the rules {listed(plan.rules)}.")
+        yield "Plain `transformers` applies none of them."
+        yield from _rules(metrics)
+    opened = prepared.opened
+    said = [paragraph for _, paragraph in opened.hooks.collect(RunLifecycle.describe_model, run=opened.run)]
+    if said:
+        yield from ("", "## What to know", "")
+        yield "\n\n".join(said)
+
+
+def _rules(metrics: Mapping[str, JSON]) -> Iterator[str]:
+    """Yield how far rules are kept, and the run beside its projection and its baselines, as they are printed."""
+    from triune.rule_table import beside_lines, rule_lines
+
+    for split in ("test", "valid"):
+        if isinstance(one := metrics.get(split), Mapping):
+            lines = [*rule_lines(split, one), *beside_lines(metrics)]
+            yield from ("", "```text", *lines[1:], "```")
+            return
 
 
 def _kind(space: str) -> str:
-    return {"categorical": "one", "binaries": "any number"}.get(space, space)
+    return {"categorical": "one", "binaries": "any number", "tags": "for each token one"}.get(space, space)
 
 
 def _table(metrics: Mapping[str, JSON]) -> Iterator[str]:
-    splits = {split: values for split, values in metrics.items() if isinstance(values, Mapping)}
+    splits = {split: values for split, values in metrics.items() if isinstance(values, Mapping) and split in SPLITS}
     names = dict.fromkeys(
         name for values in splits.values() for name, value in values.items() if isinstance(value, float)
     )

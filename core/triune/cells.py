@@ -43,6 +43,43 @@ def text_cell(cell: object) -> str:
     return _whole(cell)
 
 
+def token_cells(separator: str | None) -> Callable[[object], list[str]]:
+    """Return a function that reads a text cell as a list of tokens; a separator parts the tokens of a text."""
+
+    def tokens(cell: object) -> list[str]:
+        parts = _parted(cell, separator)
+        if not isinstance(parts, list | tuple):
+            raise ValueError("is no list of tokens (found {found}); write a list, or say data.token_separator")
+        if not parts:
+            raise ValueError("holds no token; fill these rows or remove them")
+        wrong = next((one for one in parts if not isinstance(one, str | int | float) or one == ""), None)
+        if wrong is not None or None in parts:
+            raise ValueError("holds a token that is empty or no text (found {found}); write text")
+        return [_whole(str(one)) for one in parts]
+
+    return tokens
+
+
+def tag_cells(separator: str | None) -> Callable[[object], list[LabelValue | None] | None]:
+    """Return a function that reads a label cell as a list of tags, None for a token without one."""
+
+    def tags(cell: object) -> list[LabelValue | None] | None:
+        if cell is None or (isinstance(cell, str) and not cell.strip()):
+            return None
+        parts = _parted(cell, separator)
+        if not isinstance(parts, list | tuple):
+            raise ValueError("is no list of tags (found {found}); write a tag for each token")
+        return [None if one is None or one == "" else _label(one) for one in parts]
+
+    return tags
+
+
+def _parted(cell: object, separator: str | None) -> object:
+    if not isinstance(cell, str) or separator is None:
+        return cell
+    return [one for one in cell.split(separator if separator.strip() else None) if one]
+
+
 def weight_cell(cell: object) -> float:
     """Return a cell as the weight of an example: a number, at least 0."""
     try:

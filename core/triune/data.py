@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,8 @@ class Data:
 
     Each table keeps the user's columns. Its index holds the line (or row) of the source, so that
     `where` can name it; a resampled table may hold an index twice. A label cell is a string or an
-    integer, a list of those (several labels), or None (no label).
+    integer, a list of those (several labels), or None (no label). Where texts are lists of tokens, a label
+    cell is a list of as many tags, in which None stands for a token without one.
 
     Attributes:
         splits: the tables by name, of "train", "valid", "test", "unlabelled".
@@ -62,6 +64,12 @@ class Data:
     def train(self) -> pd.DataFrame:
         """The table that is learnt from."""
         return self.splits["train"]
+
+    @property
+    def tokenised(self) -> bool:
+        """Whether texts are lists of tokens, and labels lists of tags."""
+        texts = (table[self.roles["text"]] for table in self.splits.values())
+        return any(isinstance(cell, list) for column in texts for cell in column.iloc[:1])
 
     def place(self, split: str, index: object = None) -> str:
         """Return where a table, or a row of it by its index value, came from: `train.csv:17`."""
@@ -91,7 +99,10 @@ def missing_column(place: str, column: str, role: str, known: Sequence[object]) 
 
 
 def label_set(cell: object) -> tuple[LabelValue, ...] | None:
-    """Return the labels of one cell: none for None, one for a single label, several for a list."""
+    """Return the labels of one cell: none for None, one for a single label, several for a list.
+
+    Of a list of tags it is the sequence, with None for a token without one.
+    """
     if cell is None:
         return None
     if isinstance(cell, list | tuple):
@@ -142,13 +153,10 @@ def set_aside_validation(data: Data, share: float, generator: np.random.Generato
 
 
 def _strata(cells: Sequence[object]) -> Iterator[object]:
-    sets = [label_set(cell) for cell in cells]
-    counts: dict[object, int] = {}
+    sets = [[label for label in label_set(cell) or () if label is not None] for cell in cells]
+    counts = Counter(label for labels in sets for label in labels)
     for labels in sets:
-        for label in labels or ():
-            counts[label] = counts.get(label, 0) + 1
-    for labels in sets:
-        yield min(labels, key=lambda label: counts[label]) if labels else None
+        yield min(labels, key=lambda label: counts[label], default=None)
 
 
 def fingerprint(table: pd.DataFrame) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
@@ -12,15 +12,17 @@ import torch  # noqa: TID253 - this module is torch
 
 from triune.batching import Batches, parts_of
 from triune.checkpoint import Checkpoints, Snapshot
+from triune.collapse import GRACE
 from triune.dropout import fast_dropout
 from triune.errors import CheckpointError, TrainingError
-from triune.evaluation import Evaluation, evaluate_split, number
-from triune.events import Cached, Checkpointed, Evaluated, Finished, PhaseEnded, Stepped
-from triune.hookspecs import ParameterFreezing
+from triune.evaluation import Answers, Evaluation, answers_of, evaluate_split, number
+from triune.events import Cached, Checkpointed, Evaluated, Finished, PhaseEnded, Stepped, Warned
+from triune.hookspecs import ParameterFreezing, RunLifecycle
 from triune.objective import check_finite, share_of
 from triune.optimisation import Group, adamw, freeze_all, move_to, moved, param_groups, rate_of
 from triune.optimizer_state import optimizer_state, restore_optimizer
 from triune.planning import DEFAULT_METRIC
+from triune.rule_report import rates_of
 from triune.signals import Interrupted, Listener
 from triune.state import join_state, random_state, set_random_state, split_state
 from triune.types import Step
@@ -50,6 +52,8 @@ class Progress:
     seconds: float = 0.0  # spent learning, over all resumes
     evaluating: float = 0.0  # seconds spent so, over all resumes
     caching: float = 0.0  # seconds spent computing frozen blocks once and for all, over all resumes
+    spread: bool = False  # whether an evaluation has seen several labels predicted
+    collapsed: str = ""  # what was said when one label took over
 
 
 class Engine:
@@ -76,6 +80,7 @@ class Engine:
         )
         self._epoch: tuple[int, list[NDArray[np.int64]]] | None = None  # the order in use, a pure function's value
         self.progress = Progress()
+        self.before: dict[str, JSON] = {}  # by split, how often the model broke each rule before it learnt
         self.groups = self._groups()
 
     def train(self) -> str:
@@ -85,6 +90,8 @@ class Engine:
             Interrupted: a signal asked to stop; the run was saved first.
         """
         try:
+            self._begin()
+            self._look_before()
             while True:
                 self._evaluate_if_due()
                 self._save_if_due()
@@ -117,6 +124,27 @@ class Engine:
         if self._epoch is None or self._epoch[0] != epoch:
             self._epoch = (epoch, self.order.of_epoch(epoch))
         return self._epoch[1][place]
+
+    def _begin(self) -> None:
+        """Let plugins prepare."""
+        self.objective.eval()
+        train = self.prepared.examples["train"]
+        for _ in self.hooks.each(
+            RunLifecycle.before_training, run=self.run, step=self.now, forward=self.outputs_now, train=train
+        ):
+            self.listener.obey()
+
+    def outputs_now(self, batch: Batch) -> Outputs:
+        """Return the outputs of a batch under the model as it is, without dropout and without gradient."""
+        learning = self.objective.training
+        if not learning:  # amid a step a checkpoint would not be of one moment
+            self.listener.obey()
+        self.objective.eval()
+        try:
+            with torch.no_grad():
+                return self.objective.outputs(batch.to(self.run.device))
+        finally:
+            self.objective.train(learning)
 
     def _learn(self, rows: NDArray[np.int64]) -> None:
         self._keep_frozen("train", self.progress.step)
@@ -174,25 +202,70 @@ class Engine:
                 "and the last checkpoint holds; try a lower training.learning_rate, or training.precision: fp32"
             )
 
+    def _look_before(self) -> None:
+        """Note how far rules are kept by the model as it came."""
+        if self.progress.step or not len(self.prepared.rules):
+            return
+        with self.run.generators.untouched():
+            for split in ("valid", "test"):
+                if split in self.prepared.examples:
+                    self.before[split] = rates_of(self.evaluate(split).metrics)
+
     def _evaluate_if_due(self) -> None:
         every = self.training.evaluate_every or self.order.per_epoch
         step = self.progress.step
-        last = step == self.plan.steps.total
-        if step == self.progress.evaluated or not (step % every == 0 or last) or "valid" not in self.prepared.examples:
+        if step == self.progress.evaluated or not (step % every == 0 or step == self.plan.steps.total):
             return
+        self.progress = replace(self.progress, evaluated=step)
         self._keep_frozen("valid", max(step - 1, 0))  # as in the step that was just learnt from
-        metrics = self.evaluate("valid").metrics
+        answers = self._validate() if "valid" in self.prepared.examples else None
+        self._watch(answers)
+        self._end_phase_if_due()
+
+    def _validate(self) -> Sequence[Answers]:
+        """Measure the model on the validation table, and keep it if it is the best so far."""
+        found = self.evaluate("valid")
+        metrics = found.metrics
         value = number(metrics, self.metric) if self.metric in metrics else None
         margin = self.training.early_stopping.min_delta if self.training.early_stopping else 0.0
         better = value is not None and (self.progress.best is None or value > self.progress.best + margin)
         if better:
-            self.progress = replace(self.progress, best=value, best_step=step, disappointments=0)
+            self.progress = replace(self.progress, best=value, best_step=self.progress.step, disappointments=0)
             self._save_best()
         else:
             self.progress = replace(self.progress, disappointments=self.progress.disappointments + 1)
-        self.progress = replace(self.progress, evaluated=step)
         self.journal.tell(Evaluated(self.now, "valid", metrics, better))
-        self._end_phase_if_due()
+        return found.answers
+
+    def _watch(self, answers: Sequence[Answers] | None) -> None:
+        """Say it, once, where one label has taken over the predictions."""
+        if self.prepared.watch is None or self.progress.collapsed:
+            return
+        verdict = self.prepared.watch.verdict(answers or self.sampled())
+        if verdict and (self.progress.spread or self.now.share >= GRACE):
+            said = f"step {self.progress.step}: {verdict}"
+            self.progress = replace(self.progress, collapsed=said)
+            self.journal.tell(Warned(said))
+        elif not verdict:
+            self.progress = replace(self.progress, spread=True)
+
+    def sampled(self) -> Sequence[Answers]:
+        """Return the answers for the examples that are watched where there is no validation table."""
+        watch = self.prepared.watch
+        assert watch is not None
+        table = torch.from_numpy(watch.sample).to(self.run.device)  # rules know examples by their place in the table
+        begun = time.perf_counter()
+        self.objective.eval()
+        with self.run.generators.untouched():
+            sample = self.prepared.examples["train"].at(watch.sample)
+            answers = answers_of(
+                lambda batch: self._outputs_of(replace(batch, rows=table[batch.rows])),
+                sample,
+                self.prepared.opened.bundle.space,
+                self.run.device,
+            )
+        self._add_evaluating(begun)
+        return answers
 
     def _groups(self) -> tuple[Group, ...]:
         """Return the groups in the windows that they have, as far as phases have ended."""
@@ -218,16 +291,11 @@ class Engine:
 
     def evaluate(self, split: str) -> Evaluation:
         """Return the predictions and metrics of a split under the model as it is."""
-
-        def outputs_of(batch: Batch) -> Outputs:
-            self.listener.obey()
-            return self.objective.outputs(batch)
-
         begun = time.perf_counter()
         self.objective.eval()
         prepared = self.prepared
         found = evaluate_split(
-            outputs_of,
+            self._outputs_of,
             prepared.examples[split],
             prepared.data.splits[split].index,
             self.hooks,
@@ -235,9 +303,16 @@ class Engine:
             prepared.opened.bundle.space,
             prepared.rules,
         )
+        self._add_evaluating(begun)
+        return found
+
+    def _outputs_of(self, batch: Batch) -> Outputs:
+        self.listener.obey()
+        return self.objective.outputs(batch)
+
+    def _add_evaluating(self, begun: float) -> None:
         seconds = self.progress.evaluating + time.perf_counter() - begun
         self.progress = replace(self.progress, evaluating=seconds)
-        return found
 
     def _ended(self) -> str:
         stopping = self.training.early_stopping
@@ -246,6 +321,8 @@ class Engine:
         last = len(self.progress.ended) == len(self.plan.phases)
         if stopping and last and self.progress.disappointments >= stopping.patience:
             return f"{stopping.metric} did not improve in {stopping.patience} evaluations"
+        if self.progress.collapsed and self.training.collapse == "stop":
+            return "one label took over the predictions"
         return ""
 
     def _save_if_due(self) -> None:
@@ -276,6 +353,7 @@ class Engine:
             {
                 "progress": asdict(self.progress),
                 "history": self.journal.size,
+                "before": self.before,
                 "optimizer": optimizer_facts,
                 "memory": facts,
                 "threads": torch.get_num_threads(),
@@ -295,6 +373,7 @@ class Engine:
         self.progress = Progress(**facts["progress"])  # type: ignore[arg-type]
         self.progress = replace(self.progress, ended=tuple(self.progress.ended))
         self.groups = self._groups()
+        self.before = dict(facts["before"])  # type: ignore[arg-type]
         set_random_state(memory["random"])
 
     def _save_best(self) -> None:

@@ -1,22 +1,24 @@
-"""From a model to predictions, from predictions to metrics and the rule report."""
+"""From a model to predictions, from predictions to metrics."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, cast
 
 from triune.batching import by_length
-from triune.data import label_set
 from triune.errors import PluginError
 from triune.hooks import Hooks, given
 from triune.hookspecs import RunLifecycle
-from triune.logic import Formula
+from triune.rule_report import rule_report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from triune.context import Run
@@ -25,7 +27,16 @@ if TYPE_CHECKING:
     from triune.types import JSON, Batch, GroundedRules, Outputs
 
 EVALUATION_BATCH = 64
-PROBABILITY = "probability of "
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What a model says of some examples of a split, on the CPU."""
+
+    rows: NDArray[np.int64]  # (batch,)
+    scores: Tensor  # (batch, …)
+    decided: Tensor  # booleans like the scores
+    mask: Tensor | None  # (batch, tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,35 +45,36 @@ class Evaluation:
 
     predictions: pd.DataFrame
     metrics: Mapping[str, JSON]
+    answers: Sequence[Answers]
 
 
-def scores_of(
+def answers_of(
     outputs_of: Callable[[Batch], Outputs], examples: Examples, space: OutputSpace, device: str
-) -> tuple[Tensor, Tensor]:
-    """Return (examples, classes) scores and decisions of a whole split, on the CPU, in the order of the table."""
-    import numpy as np
+) -> list[Answers]:
+    """Return the answers for a whole split, the longest examples first."""
     import torch
 
-    scores, decisions = [], []
-    order = by_length(examples.lengths, EVALUATION_BATCH)
+    answers = []
     with torch.inference_mode():
-        for rows in order:
+        for rows in by_length(examples.lengths, EVALUATION_BATCH):
             outputs = outputs_of(examples.batch(rows).to(device))
             decided = space.decide(outputs.scores) if outputs.decided is None else outputs.decided
-            scores.append(outputs.scores.float().cpu())
-            decisions.append(decided.cpu())
-    back = torch.from_numpy(np.argsort(np.concatenate(order), kind="stable"))
-    return torch.cat(scores)[back], torch.cat(decisions)[back]
+            mask = None if outputs.mask is None else outputs.mask.cpu()
+            answers.append(Answers(rows, outputs.scores.float().cpu(), decided.cpu(), mask))
+    return answers
 
 
-def predictions_of(scores: Tensor, decisions: Tensor, space: OutputSpace, index: pd.Index[int]) -> pd.DataFrame:
-    """Return a table of predictions: "predicted", and "probability of LABEL" for each label."""
+def predictions_of(answers: Sequence[Answers], space: OutputSpace, index: pd.Index[int]) -> pd.DataFrame:
+    """Return a table of predictions in the order of the split: "predicted", and the figures of the space."""
+    import numpy as np
     import pandas as pd
 
-    probabilities = space.probabilities(scores)
-    columns = {f"{PROBABILITY}{label}": probabilities[:, place].numpy() for place, label in enumerate(space.labels)}
-    predicted = space.cells(decisions)
-    return pd.DataFrame({"predicted": pd.Series(predicted, index=index, dtype=object), **columns}, index=index)
+    predicted = [cell for one in answers for cell in space.cells(one.decided, one.mask)]
+    figures = [space.figures(one.scores, one.decided, one.mask) for one in answers]
+    back = np.argsort(np.concatenate([one.rows for one in answers]), kind="stable")
+    columns = {name: np.concatenate([one[name] for one in figures])[back] for name in figures[0]}
+    cells = pd.Series([predicted[place] for place in back], index=index, dtype=object)
+    return pd.DataFrame({"predicted": cells, **columns}, index=index)
 
 
 def evaluate_split(
@@ -75,23 +87,39 @@ def evaluate_split(
     rules: GroundedRules,
 ) -> Evaluation:
     """Return the predictions of a split, and the metrics over its labelled examples."""
-    scores, decisions = scores_of(outputs_of, examples, space, run.device)
-    predictions = predictions_of(scores, decisions, space, index)
-    gold = gold_cells(examples, space)
-    predictions.insert(0, "gold", gold)
-    labelled = predictions[[cell is not None for cell in gold]]
+    answers = answers_of(outputs_of, examples, space, run.device)
+    predictions = with_gold(predictions_of(answers, space, index), examples, space)
+    labelled = predictions[[cell is not None for cell in predictions["gold"]]]
     metrics = measured(hooks, run, labelled) if len(labelled) else {}
     if len(rules):
-        metrics = {**metrics, "rules": rule_report(rules, examples.split, predictions)}
-    return Evaluation(predictions, {**metrics, "examples": len(index), "labelled": len(labelled)})
+        each, overall = rule_report(rules, examples.split, predictions)
+        metrics = {**metrics, "rules": each, "rules_overall": overall}
+    return Evaluation(predictions, {**metrics, "examples": len(index), "labelled": len(labelled)}, answers)
+
+
+def with_gold(predictions: pd.DataFrame, examples: Examples, space: OutputSpace) -> pd.DataFrame:
+    """Return predictions with what the labels say, in the column "gold" before the others."""
+    import pandas as pd
+
+    gold = pd.Series(gold_cells(examples, space), index=predictions.index, dtype=object)
+    return pd.concat([gold.rename("gold"), predictions], axis=1)
 
 
 def gold_cells(examples: Examples, space: OutputSpace) -> list[object]:
-    """Return the gold label cells of examples, in the space's own labels; None where there is none."""
+    """Return the gold label cells of examples, in the space's own labels; None where there is none.
+
+    Of sequences it is the list of tags, in which None stands for a token without one.
+    """
     import torch
 
+    targets = torch.from_numpy(examples.targets)
     # decisions are taken at a score of zero, which a target of one half stands for
-    cells = space.cells(space.decide(torch.from_numpy(examples.targets) - 0.5))
+    decisions = space.decide(targets - 0.5) & (targets > 0)
+    if examples.bounds is None:
+        cells = space.cells(decisions)
+    else:
+        tokens = cast("Sequence[object]", space.cells(decisions[None])[0])
+        cells = [list(tokens[start:stop]) for start, stop in pairwise(examples.bounds.tolist())]
     return [cell if labelled else None for cell, labelled in zip(cells, examples.labelled, strict=True)]
 
 
@@ -118,28 +146,6 @@ def measured(hooks: Hooks, run: Run, predictions: pd.DataFrame) -> dict[str, JSO
             owners[name] = owner
             metrics[name] = value
     return metrics
-
-
-def rule_report(rules: GroundedRules, split: str, predictions: pd.DataFrame) -> dict[str, JSON]:
-    """Return, for each rule, its coverage and how often predictions and gold labels break it where it fires."""
-    return {
-        rule.name: _of_rule(rule.then, rules.fires[split][place].tolist(), predictions)
-        for place, rule in enumerate(rules.rules)
-        if isinstance(rule.then, Formula)
-    }
-
-
-def _of_rule(then: Formula, fires: Sequence[bool], predictions: pd.DataFrame) -> JSON:
-    def broken(column: str) -> float | None:
-        cells = [cell for cell, fired in zip(predictions[column], fires, strict=True) if fired and cell is not None]
-        violations = sum(not then.holds(label_set(cell) or ()) for cell in cells)
-        return violations / len(cells) if cells else None
-
-    return {
-        "coverage": sum(fires) / max(len(fires), 1),
-        "violation_rate": broken("predicted"),
-        "violation_rate_on_gold": broken("gold"),
-    }
 
 
 def number(metrics: Mapping[str, JSON], name: str) -> float:

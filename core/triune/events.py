@@ -84,4 +84,12 @@ class Finished:
     reason: str
 
 
-Event = Planned | Stepped | Evaluated | Checkpointed | PhaseEnded | Cached | Warned | Finished
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Something happened in a run that is done beside this one, such as a baseline; `name` says which."""
+
+    name: str
+    event: Event
+
+
+Event = Planned | Stepped | Evaluated | Checkpointed | PhaseEnded | Cached | Warned | Finished | Beside

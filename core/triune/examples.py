@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from triune.data import Data
     from triune.types import Batch
 
 
@@ -65,17 +66,19 @@ class Examples:
     """The examples of one split, ready for the model."""
 
     inputs: Mapping[str, Ragged]  # by the name the model's forward knows, all of the same lengths
-    targets: NDArray[np.float32]  # (examples, classes)
+    targets: NDArray[np.float32]  # (examples, classes); of sequences (tokens, tags), laid end to end
     labelled: NDArray[np.float32]  # (examples,) 1.0 where there is a label
     weights: NDArray[np.float32]  # (examples,)
     split: str = "train"
+    bounds: NDArray[np.int64] | None = None  # of sequences: (examples + 1,) where each begins in `targets`
+    notes: tuple[str, ...] = ()  # what the reader should know, for the plan
 
     def __len__(self) -> int:
         return len(self.labelled)
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """The number of tokens of each example, (examples,)."""
+        """The number of token ids of each example, (examples,)."""
         return next(iter(self.inputs.values())).lengths
 
     def batch(self, rows: NDArray[np.int64], multiple: int = 1) -> Batch:
@@ -89,51 +92,91 @@ class Examples:
         width = -(-int(lengths.max(initial=1)) // multiple) * multiple
         inputs = {name: torch.from_numpy(ragged.padded(rows, width)) for name, ragged in self.inputs.items()}
         inputs["attention_mask"] = torch.from_numpy((np.arange(width) < lengths[:, None]).astype(np.int64))
+        targets, mask = self._padded_targets(rows)
         return Batch(
             rows=torch.from_numpy(rows),
             inputs=inputs,
-            targets=torch.from_numpy(self.targets[rows]),
+            targets=torch.from_numpy(targets),
             labelled=torch.from_numpy(self.labelled[rows]),
             weights=torch.from_numpy(self.weights[rows]),
             split=self.split,
+            mask=None if mask is None else torch.from_numpy(mask),
         )
+
+    def _padded_targets(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
+        """Return the targets of some examples, of sequences (rows, tokens, tags) with a mask (rows, tokens)."""
+        import numpy as np
+
+        if self.bounds is None:
+            return self.targets[rows], None
+        lengths = np.diff(self.bounds)[rows]
+        columns = np.arange(max(int(lengths.max(initial=1)), 1))
+        mask = columns < lengths[:, None]
+        targets = np.zeros((*mask.shape, self.targets.shape[1]), dtype=np.float32)
+        targets[mask] = self.targets[(self.bounds[rows, None] + columns)[mask]]
+        return targets, mask
 
     def at(self, rows: NDArray[np.int64]) -> Examples:
         """Return the examples at `rows` alone."""
+        import numpy as np
+
+        targets, mask = self._padded_targets(rows)
+        bounds = None if mask is None else np.concatenate([np.zeros(1, dtype=np.int64), mask.sum(axis=1).cumsum()])
         return replace(
             self,
             inputs={name: ragged.at(rows) for name, ragged in self.inputs.items()},
-            targets=self.targets[rows],
+            targets=targets if mask is None else targets[mask],
             labelled=self.labelled[rows],
             weights=self.weights[rows],
+            bounds=bounds,
         )
 
     def label_totals(self) -> tuple[NDArray[np.float64], int]:
         """Return (classes,) how often each label holds in labelled examples, and how many decisions that is of."""
         import numpy as np
 
-        return self.targets[self.labelled > 0].sum(axis=0, dtype=np.float64), int((self.labelled > 0).sum())
+        labelled = self.labelled > 0 if self.bounds is None else self.targets.any(axis=1)
+        return self.targets[labelled].sum(axis=0, dtype=np.float64), int(labelled.sum())
 
     def with_targets(self, targets: NDArray[np.float32], labelled: NDArray[np.float32]) -> Examples:
         """Return the examples with other targets, as a labelling plugin decided them."""
         return replace(self, targets=targets, labelled=labelled)
 
 
+def weights_of(data: Data, split: str) -> NDArray[np.float32]:
+    """Return (examples,) how much each counts: 1 where no column says."""
+    import numpy as np
+
+    table, column = data.splits[split], data.roles.get("weight")
+    if column is None or column not in table.columns:
+        return np.ones(len(table), dtype=np.float32)
+    return table[column].to_numpy(dtype=np.float32)
+
+
 def joined(first: Examples, second: Examples) -> Examples:
     """Return the examples of both, one after the other."""
     import numpy as np
 
+    both = first.bounds is not None and second.bounds is not None
     return Examples(
         inputs={name: _end_to_end(ragged, second.inputs[name]) for name, ragged in first.inputs.items()},
         targets=np.concatenate([first.targets, second.targets]),
         labelled=np.concatenate([first.labelled, second.labelled]),
         weights=np.concatenate([first.weights, second.weights]),
         split=first.split,
+        bounds=_offsets(first.bounds, second.bounds) if both else None,  # type: ignore[arg-type]
+        notes=(*first.notes, *second.notes),
     )
 
 
 def _end_to_end(first: Ragged, second: Ragged) -> Ragged:
     import numpy as np
 
-    offsets = np.concatenate([first.offsets, second.offsets[1:] + first.offsets[-1]])
-    return Ragged(np.concatenate([first.values, second.values]), offsets, first.padding)
+    values = np.concatenate([first.values, second.values])
+    return Ragged(values, _offsets(first.offsets, second.offsets), first.padding)
+
+
+def _offsets(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:
+    import numpy as np
+
+    return np.concatenate([first, second[1:] + first[-1]])

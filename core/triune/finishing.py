@@ -15,17 +15,20 @@ from triune.checkpoint import Checkpoints
 from triune.config import resolved
 from triune.engine import Engine
 from triune.events import Evaluated, Planned, Warned
+from triune.final_report import final_metrics
 from triune.folder import CHECKPOINTS, HISTORY, Folder
 from triune.hookspecs import RunLifecycle
 from triune.journal import Journal
 from triune.result import Result
+from triune.rule_files import rule_files
 from triune.spaces import described
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from triune.config import LoadedConfig
+    from triune.evaluation import Answers
     from triune.journal import Observer
     from triune.prepared import Prepared
     from triune.signals import Listener
@@ -52,8 +55,12 @@ def train(
     listener: Listener,
     observers: Sequence[Observer],
     begun: float,
+    beside: Callable[[Journal], dict[str, JSON]] = lambda journal: {},
 ) -> Result:
-    """Execute the plan of a prepared run in its folder, from its last checkpoint where there is one."""
+    """Execute the plan of a prepared run in its folder, from its last checkpoint where there is one.
+
+    `beside` does what belongs to the run's results and is no part of it: its baselines.
+    """
     run, hooks = prepared.opened.run, prepared.opened.hooks
     fresh = folder.empty
     journal = Journal(folder.path / HISTORY, hooks, run, observers)
@@ -70,7 +77,11 @@ def train(
         preparing = time.perf_counter() - begun
         journal.tell(Planned(prepared.plan, folder.path))
         reason = engine.train()
-        return _finished(loaded, prepared, folder, identity, engine, journal, reason, preparing)
+        metrics, collapsed = _measured(prepared, engine, journal)
+        if baselines := beside(journal):
+            metrics["baselines"] = baselines
+        facts = facts_of(loaded, prepared, identity, engine, reason, preparing, collapsed)
+        return _written(prepared, folder, metrics, facts)
     except Exception:
         journal.close()
         if fresh and not checkpoints.steps():
@@ -80,29 +91,38 @@ def train(
         journal.close()
 
 
-def _finished(
-    loaded: LoadedConfig,
-    prepared: Prepared,
-    folder: Folder,
-    identity: str,
-    engine: Engine,
-    journal: Journal,
-    reason: str,
-    preparing: float,
-) -> Result:
+def _measured(prepared: Prepared, engine: Engine, journal: Journal) -> tuple[dict[str, JSON], str]:
+    """Return the metrics of the finished model by split, and a sentence if one label has taken over."""
+    opened = prepared.opened
     metrics: dict[str, JSON] = {}
+    answers = None
     for split in ("valid", "test"):
-        if split in prepared.examples:
-            found = engine.evaluate(split).metrics
-            metrics[split] = found
-            journal.tell(Evaluated(engine.now, split, found, best=False))
-    timings: dict[str, JSON] = {
-        "preparing": round(preparing, 3),
-        "caching": round(engine.progress.caching, 3),
-        "training": round(engine.progress.seconds, 3),
-        "evaluating": round(engine.progress.evaluating, 3),
-    }
-    facts = facts_of(loaded, prepared, identity, engine, reason, timings)
+        if split not in prepared.examples:
+            continue
+        found = engine.evaluate(split)
+        answers = answers or found.answers
+        before = cast("Mapping[str, JSON] | None", engine.before.get(split))
+        figures = final_metrics(
+            found, prepared.examples[split], opened.hooks, opened.run, opened.bundle.space, prepared.rules, before
+        )
+        metrics[split] = figures
+        journal.tell(Evaluated(engine.now, split, figures, best=False))
+    return metrics, _collapse(prepared, engine, journal, answers)
+
+
+def _collapse(prepared: Prepared, engine: Engine, journal: Journal, answers: Sequence[Answers] | None) -> str:
+    """Return what there is to say of a collapse: of the finished model, or of one on the way to it."""
+    if prepared.watch is None:
+        return ""
+    verdict = prepared.watch.verdict(answers or engine.sampled())
+    if verdict and not engine.progress.collapsed:
+        journal.tell(Warned(f"the finished model: {verdict}"))
+    if verdict:
+        return f"the finished model: {verdict}"
+    return engine.progress.collapsed and f"{engine.progress.collapsed} (not so of the finished model)"
+
+
+def _written(prepared: Prepared, folder: Folder, metrics: Mapping[str, JSON], facts: Mapping[str, JSON]) -> Result:
     folder.write_model(lambda place: export(prepared, place))
     folder.write_results(metrics, model_card(prepared, metrics, facts), facts)
     return Result(folder.path, metrics, facts)
@@ -122,7 +142,8 @@ def facts_of(
     identity: str,
     engine: Engine,
     reason: str,
-    timings: Mapping[str, JSON],
+    preparing: float,
+    collapsed: str,
 ) -> dict[str, JSON]:
     """Return `run.json`: everything that one needs to know of a run, or to do it again."""
     training = loaded.run.training
@@ -139,6 +160,7 @@ def facts_of(
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
         "plugins": [asdict(row) for row in prepared.plan.plugins],
         "data": {split: asdict(source) for split, source in prepared.data.sources.items()},
+        "rules": dict(rule_files(loaded)),
         "roles": dict(prepared.data.roles),
         "space": described(prepared.opened.bundle.space),
         "usage": prepared.opened.bundle.usage,
@@ -149,9 +171,15 @@ def facts_of(
             "best_step": engine.progress.best_step,
             "best": engine.progress.best,
             "chosen_by": chosen_by(engine),
+            "collapsed": collapsed,
         },
-        "notes": list(prepared.plan.notes),
-        "timings": dict(timings),
+        "notes": [*prepared.plan.notes, *([collapsed] if collapsed else [])],
+        "timings": {
+            "preparing": round(preparing, 3),
+            "caching": round(engine.progress.caching, 3),
+            "training": round(engine.progress.seconds, 3),
+            "evaluating": round(engine.progress.evaluating, 3),
+        },
     }
 
 

@@ -76,6 +76,12 @@ class Folder:
             with writing(self.path):
                 shutil.rmtree(self.path)
 
+    def drop_checkpoints(self) -> None:
+        """Delete the checkpoints of a finished run: nothing goes on from them."""
+        if self.finished and self.begun:
+            with writing(self.path):
+                shutil.rmtree(self.path / CHECKPOINTS)
+
     def facts(self) -> dict[str, JSON]:
         """Return `run.json`.
 

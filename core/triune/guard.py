@@ -1,8 +1,11 @@
 """The prior guard: satisfying a rule by predicting one class must not pay.
 
 Without it, pushing rules raises satisfaction and lowers accuracy, until one class is all that is predicted. The
-guard is KL(prior ‖ marginals), where the marginals are the mean of the predicted probabilities over what the
-last steps learnt from (label regularisation: Mann & McCallum 2007, eq. 5).
+guard is the divergence of the predicted label marginals m from a prior π, over what the last steps learnt from
+(label regularisation: Mann & McCallum 2007, eq. 5), KL(π ‖ m) = sum_k π_k log(π_k / m_k).
+
+Where the prior is only a guess, as of labels that were drawn evenly, only labels count that have become too rare:
+sum_k π_k max(0, log(f π_k / m_k)) leaves a label alone until its share has fallen to f times what is expected.
 """
 
 from __future__ import annotations
@@ -29,6 +32,11 @@ if TYPE_CHECKING:
 SHARE = 0.1
 """How much one step's marginals count in the running ones: a batch alone is too small to hold every class."""
 
+GUESSED = 0.3
+"""The floor under a prior that is taken from labels which seem to have been drawn evenly."""
+EVEN = 1.25
+"""The largest count of a label over the smallest, up to which labels seem so."""
+
 
 class Guarded(BaseModel, frozen=True, extra="forbid"):
     """Settings of a method that pushes rules, and so needs a guard."""
@@ -43,16 +51,24 @@ class Guarded(BaseModel, frozen=True, extra="forbid"):
         description="How often each label is expected. null: as in the labelled training examples; without any, all "
         "labels alike.",
     )
+    guard_floor: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="The guard acts on a label whose predicted share falls below this part of the expected one. "
+        "null: 0.3 where the prior is taken from labels that are there in even numbers, as if drawn so; else 1, which "
+        "holds marginals at the prior.",
+    )
 
 
 class Guard:
     """A loss term that keeps label marginals at a prior, and the running marginals that it remembers."""
 
-    def __init__(self, prior: NDArray[np.float32], space: OutputSpace) -> None:
-        """Begin at the prior, (labels,)."""
+    def __init__(self, prior: NDArray[np.float32], space: OutputSpace, floor: float = 1.0) -> None:
+        """Begin at the prior, (labels,); `floor` is f of the module's formula."""
         import torch
 
-        self.space = space
+        self.space, self.floor = space, floor
         self.prior = torch.from_numpy(prior)
         self.running = self.prior.clone()  # (labels,)
         self._next = self.running
@@ -68,17 +84,21 @@ class Guard:
         return TermValues(p, mask)
 
     def divergence(self, step: Step, means: Tensor) -> Tensor:
-        """Return KL(prior ‖ running marginals), (), whose gradient is that of this step's marginals `means`."""
+        """Return the divergence of the running marginals, (), whose gradient is that of this step's, `means`."""
         running = self.running.to(means)
         smooth = (1 - SHARE) * running + SHARE * means.detach()
         self._next = smooth.cpu()
         m = (smooth + means - means.detach()).clamp(1e-6, 1 - 1e-6)  # the value of `smooth`, the gradient of `means`
         prior = self.prior.to(means)
-        divergence = (prior * (prior / m).log()).sum()
-        if self.space.kind == "binaries":
-            divergence = divergence + ((1 - prior) * ((1 - prior) / (1 - m)).log()).sum()
-            divergence = divergence / len(prior)
-        return divergence
+        divergence = self._divergence(prior, m)
+        if self.space.kind != "binaries":
+            return divergence.sum()
+        return (divergence + self._divergence(1 - prior, 1 - m)).sum() / len(prior)
+
+    def _divergence(self, prior: Tensor, m: Tensor) -> Tensor:
+        """Return (labels,) what each label adds; below a floor of 1 only what is too rare adds something."""
+        each = (self.floor * prior / m).log()
+        return prior * (each if self.floor == 1 else each.clamp(min=0))
 
     def commit(self) -> None:
         """Remember the marginals of the step that was done: call it when `Stepped` is told."""
@@ -101,12 +121,23 @@ def guard_of(settings: Guarded, space: OutputSpace, train: Examples) -> tuple[Gu
     """
     if settings.guard.is_constant and settings.guard.start == 0:
         return None, "no prior guard"
+    even = not settings.prior and drawn_evenly(space, train)
     found = stated(settings.prior, space) if settings.prior else observed(space, train)
     if found is None:
         return None, "no prior guard, as no example has a label: state how often each label holds as prior"
     prior, said = found
     shares = ", ".join(f"{label} {share:.2f}" for label, share in zip(space.labels[:8], prior.tolist(), strict=False))
-    return Guard(prior, space), f"prior {said}: {shares}{', …' if len(space.labels) > 8 else ''}"
+    floor = settings.guard_floor or (GUESSED if even else 1.0)
+    more = ", …" if len(space.labels) > 8 else ""
+    guess = ", which are even, so it may be a guess" if even else ""
+    kept = "held" if floor == 1 else f"guarded below {floor:g} of it"
+    return Guard(prior, space, floor), f"prior {said}{guess}: {shares}{more}; {kept}"
+
+
+def drawn_evenly(space: OutputSpace, train: Examples) -> bool:
+    """Return whether labels are there in such even numbers that somebody may have drawn them so."""
+    totals, decisions = train.label_totals()
+    return space.kind == "categorical" and bool(totals.max(initial=0) <= EVEN * totals.min(initial=decisions))
 
 
 def stated(prior: Mapping[str, float], space: OutputSpace) -> tuple[NDArray[np.float32], str]:

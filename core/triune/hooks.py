@@ -11,6 +11,7 @@ import pluggy
 
 from triune.errors import PluginError, listed, nearest
 from triune.hookspecs import SPECIFICATIONS, RunLifecycle
+from triune.types import Seat
 
 if TYPE_CHECKING:
     from triune.context import Run
@@ -112,9 +113,14 @@ class Hooks:
         self._callers[RunLifecycle.observe.__name__][name](run=run, event=event)
 
     def read_unlabelled(self) -> bool:
-        """Return whether a plugin learns from text without labels: one that pushes rules, or that says so."""
+        """Return whether a plugin learns from text without labels: one that pushes rules, or that says so.
+
+        A structure pushes nothing: it learns from labels, and rules hold of themselves.
+        """
         return any(
-            declared(plugin, "seats") or getattr(plugin, "reads_unlabelled", False) for plugin in self.plugins.values()
+            {Seat(seat) for seat in declared(plugin, "seats")} - {Seat.STRUCTURE}
+            or getattr(plugin, "reads_unlabelled", False)
+            for plugin in self.plugins.values()
         )
 
     def states(self) -> dict[str, object]:

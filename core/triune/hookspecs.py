@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -76,7 +76,8 @@ class RuleApplication:
         `examples` is the training table with the unlabelled one below it, `roles` what its columns mean;
         `rules.fires["train"]` has a column for each of its rows. `gold` has the form of what is returned, a column
         for each label of `space`, and holds the labels that there are. Only rows without one take what is decided
-        here. Return `RuleLabels` to add notes to the plan.
+        here. Where a task tags tokens, rows of `gold` and of what is returned are tokens, all laid end to end. Return
+        `RuleLabels` to add notes to the plan.
 
         ```python
         @hookimpl
@@ -115,7 +116,8 @@ class LossComposition:
         `train` is what is learnt from: token ids, targets, which examples have a label.
 
         A plugin whose terms learn from text without labels says so by the class attribute `reads_unlabelled = True`
-        (one with `seats` pushes rules, and does anyway); the unlabelled table is trained on only then.
+        (one with `seats` other than the structure pushes rules, and does anyway); the unlabelled table is trained on
+        only then.
 
         ```python
         @hookimpl
@@ -211,8 +213,8 @@ class RunLifecycle:
         """
 
     @hookspec
-    def adapt_model(self, run: Run, model: nn.Module) -> None:
-        """Transform the model in place: add adapters. Parameters keep their names.
+    def adapt_model(self, run: Run, model: nn.Module, space: OutputSpace) -> None:
+        """Transform the model in place: add adapters. Parameters keep their names. `space` is what it predicts.
 
         ```python
         @hookimpl
@@ -224,11 +226,27 @@ class RunLifecycle:
         """
 
     @hookspec
+    def before_training(self, run: Run, step: Step, forward: Callable[[Batch], Outputs], train: Examples) -> None:
+        """Prepare for the first step that this process takes: step 0, or the one at which a run is resumed.
+
+        `forward` gives the outputs of a batch under the model as it is whenever it is called, now or later from a
+        loss term: without dropout, without gradient. What is worked out at step 0 alone belongs into `state_dict`; a
+        resumed run has been given it back already.
+
+        ```python
+        @hookimpl
+        def before_training(self, step, forward, train):
+            if step.index == 0:
+                self.start = torch.cat([forward(train.batch(rows)).scores for rows in self.parts(len(train))])
+        ```
+        """
+
+    @hookspec
     def measure(self, run: Run, predictions: pd.DataFrame) -> Mapping[str, JSON]:
         """Contribute metrics of one split.
 
-        `predictions` has the columns "gold" and "predicted" (a label, or a list of labels) and
-        "probability of LABEL" for each label.
+        `predictions` has the columns "gold" and "predicted" (a label, a list of labels, or a list of tags in which a
+        gold one may be None) and "probability of LABEL" for each label; of tags "probability", a number for each token.
 
         ```python
         @hookimpl
@@ -260,6 +278,18 @@ class RunLifecycle:
             (directory / "labels.txt").write_text("spam, ham")
         ```
         """
+
+    @hookspec
+    def describe_model(self, run: Run) -> Iterable[str]:
+        """Contribute paragraphs of Markdown to the model's card: what one must know to use the exported model.
+
+        ```python
+        @hookimpl
+        def describe_model(self):
+            yield "Texts are cut after 64 tokens."
+        ```
+        """
+        return ()
 
 
 SPECIFICATIONS = (RuleApplication, LossComposition, ParameterFreezing, RunLifecycle)

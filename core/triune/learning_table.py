@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from triune.errors import PluginError, listed
+from triune.errors import PlanError, PluginError, listed
 from triune.hooks import given
 from triune.hookspecs import RuleApplication
 from triune.types import RuleLabels
@@ -13,7 +13,9 @@ from triune.types import RuleLabels
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
     from triune.data import Data
     from triune.examples import Examples
@@ -49,6 +51,13 @@ def training_examples(
     if labels_from_rules:
         train, said = _labelled_by_rules(opened, rules, table, data.roles, train)
         notes.extend(said)
+    if not train.labelled.any() and not reads_unlabelled:
+        raise PlanError(
+            [
+                f"{data.place('train')}: no training example has a label, and no active method gives labels or learns "
+                "without: fill the label column, or name a rule method under methods"
+            ]
+        )
     if not train.labelled.all():
         notes.append(f"{int((train.labelled == 0).sum())} of {len(train)} training examples have no label")
     return train, rules, notes
@@ -77,7 +86,7 @@ def asked_for_labels(
         examples=table,
         roles=roles,
         space=space,
-        gold=gold_of(train, space, table.index),
+        gold=gold_of(train, space, table.index if train.bounds is None else pd.RangeIndex(len(train.targets))),
     )
     if decided is None:
         return None
@@ -88,11 +97,14 @@ def asked_for_labels(
 
 
 def gold_of(train: Examples, space: OutputSpace, index: pd.Index[int]) -> pd.DataFrame:
-    """Return the labels that there are: a column for each label of the space, NaN in rows without one."""
+    """Return the labels that there are: a column for each label of the space, NaN in rows without one.
+
+    Of sequences a row is a token, and all tokens are laid end to end.
+    """
     import numpy as np
     import pandas as pd
 
-    cells = np.where(train.labelled[:, None] > 0, train.targets, np.float32("nan"))
+    cells = np.where(_has_label(train)[:, None], train.targets, np.float32("nan"))
     return pd.DataFrame(cells, index=index, columns=list(space.labels))
 
 
@@ -107,12 +119,33 @@ def _labelled_by_rules(
     owner, labels, said = decided[0], decided[1].probabilities, decided[1].notes
     space = opened.bundle.space
     missing = [label for label in space.labels if label not in labels.columns]
-    if missing or len(labels) != len(table):
+    if missing or len(labels) != len(train.targets):
+        what = "examples" if train.bounds is None else "tokens"
         raise PluginError(
-            f"plugin {owner!r} labels {len(labels)} of {len(table)} examples in the columns {listed(labels.columns)}: "
-            f"a row for each example and a column for each label are needed; missing: {listed(missing) or 'none'}"
+            f"plugin {owner!r} labels {len(labels)} of {len(train.targets)} {what} in the columns "
+            f"{listed(labels.columns)}: a row for each of them and a column for each label are needed; "
+            f"missing: {listed(missing) or 'none'}"
         )
-    soft = labels[list(space.labels)].to_numpy(dtype=np.float32)  # (examples, classes)
-    spoken = ~np.isnan(soft).any(axis=1) & (train.labelled == 0)
+    soft = labels[list(space.labels)].to_numpy(dtype=np.float32)  # (examples or tokens, classes)
+    spoken = ~np.isnan(soft).any(axis=1) & ~_has_label(train)
     targets = np.where(spoken[:, None], soft, train.targets)
-    return train.with_targets(targets, np.where(spoken, np.float32(1), train.labelled)), said
+    return train.with_targets(targets, np.where(_any(spoken, train), np.float32(1), train.labelled)), said
+
+
+def _has_label(train: Examples) -> NDArray[np.bool_]:
+    """Return whether each example, of sequences each token, has a label."""
+    if train.bounds is None:
+        return train.labelled > 0
+    found: NDArray[np.bool_] = train.targets.max(axis=1) > 0
+    return found
+
+
+def _any(spoken: NDArray[np.bool_], train: Examples) -> NDArray[np.bool_]:
+    """Return (examples,) whether any token of it is meant; of labels that are no sequences, the example."""
+    import numpy as np
+
+    if train.bounds is None:
+        return spoken
+    owners = np.repeat(np.arange(len(train)), np.diff(train.bounds))
+    found: NDArray[np.bool_] = np.bincount(owners, weights=spoken, minlength=len(train)) > 0
+    return found

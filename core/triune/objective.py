@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING
 
 import torch  # noqa: TID253 - this module is torch
@@ -90,7 +91,12 @@ class Objective(nn.Module):
         """Return the weighted value of a term, (), from its mean over everything that the step learns from."""
         term = self.terms[name][1]
         value = term.of_means(step, mean) if term.of_means else mean
-        return term.weight.at(step) * value
+        return self.factor(name, step) * value
+
+    def factor(self, name: str, step: Step) -> float:
+        """Return what a term's value is multiplied by: its weight, and what other terms scale it by."""
+        scales = [term.scales[name].at(step) for _, term in self.terms.values() if name in term.scales]
+        return prod([self.terms[name][1].weight.at(step), *scales])
 
     def compose(self, terms: Mapping[str, Tensor], step: Step) -> Tensor:
         """Return the loss, (), of the weighted terms."""
@@ -101,19 +107,19 @@ class Objective(nn.Module):
     def forward(self, batch: Batch, step: Step, share: Share | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss to back-propagate for these examples, and every term's weighted value, detached.
 
-        Without `share` the examples are the whole batch.
+        Without `share` the examples are the whole batch. Where `share` holds the terms of the whole batch already,
+        none are returned.
         """
         sums = self.sums(batch, step)
+        if share and share.slopes:  # a part alone has no means to make terms of: those of the whole are in `share`
+            parts = [
+                (slope * sums[name].value).sum() / share.masks[name].clamp(min=1e-12)
+                for name, slope in share.slopes.items()
+            ]
+            return torch.stack(parts).sum(), {}
         masks = share.masks if share else {name: one.mask for name, one in sums.items()}
         terms = self.weighted(sums, masks, step)
-        if share and share.slopes:
-            parts = [
-                (share.slopes[name] * one.value).sum() / masks[name].clamp(min=1e-12) for name, one in sums.items()
-            ]
-            loss = torch.stack(parts).sum()
-        else:
-            loss = self.compose(terms, step)
-        return loss, {name: term.detach() for name, term in terms.items()}
+        return self.compose(terms, step), {name: term.detach() for name, term in terms.items()}
 
 
 def share_of(

@@ -52,6 +52,7 @@ class Opened:
             {name: reason for one in found.values() for name, reason in one.reasons.items()},
             self.bundle.space,
             self._on_tokens({split: one.places for split, one in found.items()}),
+            data,
         )
 
     def _on_tokens(self, places: Mapping[str, Mapping[int, Places]]) -> dict[str, TokenRules]:
@@ -135,7 +136,7 @@ def build(run: Run, hooks: Hooks, data: Data) -> Opened:
     owner, bundle = decided
     given(owner, bundle, Bundle, RunLifecycle.build_model.__name__)
     ownership = Ownership(bundle.model, owner)
-    for plugin, _ in hooks.each(RunLifecycle.adapt_model, run=run, model=bundle.model):
+    for plugin, _ in hooks.each(RunLifecycle.adapt_model, run=run, model=bundle.model, space=bundle.space):
         ownership.note(bundle.model, plugin)
     bundle.model.to(run.device)
     owned = hooks.collect(RuleApplication.rules, run=run)

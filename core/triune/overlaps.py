@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 def _contents(data: Data, split: str) -> list[tuple[object, ...]]:
     columns = [data.roles[role] for role in ("text", "text_pair") if role in data.roles]
-    return list(zip(*(data.splits[split][column] for column in columns), strict=True))
+    return list(zip(*([_hashable(cell) for cell in data.splits[split][column]] for column in columns), strict=True))
+
+
+def _hashable(cell: object) -> object:
+    return tuple(cell) if isinstance(cell, list) else cell
 
 
 def repeated(data: Data) -> Iterator[str]:
@@ -39,13 +43,14 @@ def contradicted(data: Data) -> Iterator[str]:
     cells = data.labels("train") if "train" in data.splits else None
     if cells is None:
         return
-    first: dict[tuple[object, ...], tuple[frozenset[object], object]] = {}
+    first: dict[tuple[object, ...], tuple[object, object]] = {}
     pairs: dict[tuple[object, ...], tuple[object, object]] = {}
     for content, cell, index in zip(_contents(data, "train"), cells, data.train.index, strict=True):
         labels = label_set(cell)
         if labels is not None:
-            before, place = first.setdefault(content, (frozenset(labels), index))
-            if before != frozenset(labels):
+            answer = labels if data.tokenised else frozenset(labels)  # tags are in an order
+            before, place = first.setdefault(content, (answer, index))
+            if before != answer:
                 pairs.setdefault(content, (place, index))
     if pairs:
         shown = "; ".join(

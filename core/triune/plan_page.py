@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from triune.alignment import aligned, bar, count, shortened, size, wrapped
 from triune.errors import listed
 from triune.frozen import described, plain
+from triune.schedules import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from triune.optimisation import Group
     from triune.planning import Plan, Table
-    from triune.schedules import Schedule
+    from triune.schedules import Weight
     from triune.types import JSON, ParameterInfo
 
 MOST_LABELS = 12
@@ -41,7 +42,7 @@ def brief(plan: Plan) -> str:
         ("data", f"{tables} examples{classes}"),
         ("model", f"{plan.model}, {plan.parameters:,} parameters, {share}"),
         ("plugins", listed(f"{row.name} {row.version}".strip() for row in plan.plugins)),
-        ("loss", listed(f"{name} × {term.weight}" for name, (_, term) in plan.terms.items())),
+        ("loss", listed(f"{name} × {weight_of(plan, name)}" for name in plan.terms)),
         ("steps", _length(plan)),
         ("machine", machine + (f", {count(threads, 'thread')}" if isinstance(threads, int) else "")),
         ("memory", f"about {size(sum(asdict(plan.memory).values()))}"),
@@ -70,6 +71,7 @@ def as_json(plan: Plan) -> dict[str, JSON]:
                     "owner": owner,
                     "weight": _plain_weight(term.weight),
                     "replaces": list(term.replaces),
+                    "scales": {other: _plain_weight(by) for other, by in term.scales.items()},
                     "note": term.note,
                 }
                 for name, (owner, term) in plan.terms.items()
@@ -102,7 +104,9 @@ def _plain_group(group: Group, decay: float) -> dict[str, JSON]:
     }
 
 
-def _plain_weight(weight: Schedule) -> JSON:
+def _plain_weight(weight: Weight) -> JSON:
+    if not isinstance(weight, Schedule):
+        return str(weight)
     plain: dict[str, JSON] = weight.model_dump(mode="json", by_alias=True)
     return weight.start if weight.is_constant else plain
 
@@ -146,7 +150,7 @@ def _distribution(counts: Mapping[str, int]) -> Iterator[str]:
     yield from aligned(rows, right=(1, 2), indent="    ")
     rest = list(counts.values())[MOST_LABELS:]
     if rest:
-        yield f"    … and {count(len(rest), 'more label')}, {min(rest):,} to {max(rest):,} examples each"
+        yield f"    … and {count(len(rest), 'more label')}, {min(rest):,} to {max(rest):,} times each"
 
 
 def _model(plan: Plan) -> Iterator[str]:
@@ -199,12 +203,18 @@ def _owners(members: list[ParameterInfo], plan: Plan) -> str:
     return f"{listed(dict.fromkeys(one.owner for one in members), 3)}: "
 
 
+def weight_of(plan: Plan, name: str) -> str:
+    """Return the weight of a term with what other terms scale it by: "1 × (1 − 0.5)"."""
+    scales = [f" × ({term.scales[name]})" for _, term in plan.terms.values() if name in term.scales]
+    return "".join([str(plan.terms[name][1].weight), *scales])
+
+
 def _losses(plan: Plan) -> Iterator[str]:
     yield "Loss"
     rows = [("term", "weight", "from plugin")]
     for name, (owner, term) in plan.terms.items():
         instead = f", instead of {listed(term.replaces)}" if term.replaces else ""
-        rows.append((shortened(name, 24), str(term.weight), f"{owner}{instead}"))
+        rows.append((shortened(name, 24), shortened(weight_of(plan, name), 40), f"{owner}{instead}"))
     yield from aligned(rows, indent="  ")
     for name, (_, term) in plan.terms.items():
         if term.note:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from triune.alignment import count
 from triune.data import label_set
 from triune.errors import PlanError, listed, nearest
 from triune.hooks import declared, given
@@ -140,12 +141,32 @@ def planned_terms(terms: Sequence[Owned]) -> tuple[dict[str, Owned], list[str]]:
                     f"loss terms {replacers[name]!r} and {term.name!r} both replace {name!r}: leave one out"
                 )
             replacers[name] = term.name
-    acting = {name: owned for name, owned in by_name.items() if name not in replacers}
+    for owner, term in terms:
+        problems.extend(
+            f"loss term {term.name!r} of plugin {owner!r} scales {name!r}, which nobody contributes"
+            f"{nearest(name, by_name)}; terms: {listed(by_name)}"
+            for name in term.scales
+            if name not in by_name
+        )
+    acting = {
+        name: (owner, replace(term, scales={_acting(one, replacers): by for one, by in term.scales.items()}))
+        for name, (owner, term) in by_name.items()
+        if name not in replacers
+    }
     if not acting:
         problems.append(
             "no loss term: nothing would be learnt; give labels, or rules and a method that learns from them"
         )
     return acting, problems
+
+
+def _acting(name: str, replacers: Mapping[str, str]) -> str:
+    """Return the term that acts where one of this name would."""
+    seen = {name}
+    while name in replacers and replacers[name] not in seen:  # terms that replace each other are no terms to scale
+        name = replacers[name]
+        seen.add(name)
+    return name
 
 
 def planned_groups(
@@ -219,7 +240,8 @@ def only_reported(rules: GroundedRules, hooks: Hooks) -> list[str]:
     if not len(rules) or asked_seats(hooks):
         return []
     return [
-        f"no active method asks for rules: {len(rules)} rules do not act, and the report says how far they are kept"
+        f"no active method asks for rules: {count(len(rules), 'rule')} only in the report, which says how far rules "
+        "are kept"
     ]
 
 
@@ -240,7 +262,8 @@ def contested(hooks: Hooks) -> list[str]:
 def table_of(data: Data, split: str, examples: Examples) -> Table:
     """Return what the plan says of a split."""
     cells = data.labels(split)
-    counts = Counter(str(label) for cell in (() if cells is None else cells) for label in label_set(cell) or ())
+    found = (label for cell in (() if cells is None else cells) for label in label_set(cell) or ())
+    counts = Counter(str(label) for label in found if label is not None)
     return Table(
         source=data.place(split),
         rows=len(data.splits[split]),

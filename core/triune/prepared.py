@@ -6,12 +6,16 @@ config → plugins → `load_data` → `prepare_data`* → `build_model` → `ad
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import dataclass
+from hashlib import sha256
 from math import ceil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triune.activations import Activations
+from triune.collapse import watch_of
 from triune.errors import PlanError, listed, nearest
 from triune.hookspecs import LossComposition, ParameterFreezing
 from triune.learning_table import training_examples
@@ -33,6 +37,7 @@ from triune.planning import (
 )
 from triune.prefixes import prefix_of
 from triune.probe import Probe, probe
+from triune.rule_files import rule_files
 from triune.windows import plateaus_of
 
 if TYPE_CHECKING:
@@ -41,7 +46,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from triune.config import LoadedConfig
+    from triune.collapse import CollapseWatch
+    from triune.config import LoadedConfig, NamedPlugin
     from triune.context import Run
     from triune.data import Data
     from triune.examples import Examples
@@ -61,6 +67,7 @@ class Prepared:
     examples: Mapping[str, Examples]
     objective: Objective
     plan: Plan
+    watch: CollapseWatch | None = None
     activations: Activations | None = None  # where blocks are frozen below what trains
 
 
@@ -81,7 +88,9 @@ def prepare(
     opened = build(run, hooks, data)
     rules = opened.grounded(data)
     examples = encode(opened.bundle, data)
+    said = [note for one in examples.values() for note in one.notes]
     train, rules, notes = training_examples(opened, data, rules, examples)
+    watch = watch_of(run, hooks, examples, train, opened.bundle.space)
     examples = {**examples, "train": train}
     owned_terms = hooks.collect(LossComposition.loss_terms, run=run, rules=rules, layout=opened.layout, train=train)
     terms, term_problems = planned_terms(owned_terms)
@@ -113,10 +122,35 @@ def prepare(
         writes=(),
         claims=tuple(claims),
         phases=plateaus_of(claims),
-        notes=(*data.notes, *abstentions(rules), *only_reported(rules, hooks), *notes, *prefix_notes),
+        notes=(
+            *data.notes,
+            *opened.bundle.notes,
+            *said,
+            *abstentions(rules),
+            *only_reported(rules, hooks),
+            *notes,
+            *prefix_notes,
+        ),
         prefix=prefix,
     )
-    return Prepared(opened, data, rules, examples, objective, plan, activations)
+    return Prepared(opened, data, rules, examples, objective, plan, watch, activations)
+
+
+def identity_of(loaded: LoadedConfig, prepared: Prepared) -> str:
+    """Return a hash of all that decides the outcome: settings, plugins, data. A checkpoint carries it.
+
+    Where files lie is no part of it, what is in them is.
+    """
+    settings = [(one.family, one.use, one.name, _settings(one)) for one in loaded.plugins]
+    plugins = [(row.name, row.sha256) for row in prepared.plan.plugins]
+    tables = sorted((split, source.sha256, source.rows) for split, source in prepared.data.sources.items())
+    facts = [loaded.run.training.model_dump(), settings, plugins, tables, rule_files(loaded)]
+    return sha256(json.dumps(facts, default=str, sort_keys=True).encode()).hexdigest()
+
+
+def _settings(plugin: NamedPlugin) -> dict[str, object]:
+    settings = plugin.config.model_dump() if plugin.config else {}
+    return {key: value for key, value in settings.items() if not isinstance(value, Path)}
 
 
 def steps_of(run: Run, examples: int) -> Steps:
@@ -161,7 +195,7 @@ def _probed(objective: Objective, train: Examples, opened: Opened) -> Probe:
     seen = probe(objective, train, opened)
     problems = list(seen.problems)
     stopping = opened.run.config.training.early_stopping
-    if stopping and not isinstance(seen.metrics.get(stopping.metric), int | float):
+    if stopping and seen.metrics and not isinstance(seen.metrics.get(stopping.metric), int | float):
         numbers = [name for name, value in seen.metrics.items() if isinstance(value, int | float)]
         problems.append(
             f"training.early_stopping.metric: {stopping.metric!r} is not measured; metrics: {listed(numbers)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from triune.evaluation import evaluate_split
@@ -11,12 +11,14 @@ from triune.types import GroundedRules, Step
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from triune.examples import Examples
     from triune.objective import Objective
     from triune.opening import Opened
-    from triune.types import JSON, Batch
+    from triune.types import JSON, Batch, Outputs
 
 LONGEST = 2  # of the training table's examples, the longest ones
 
@@ -42,17 +44,23 @@ def probe(objective: Objective, examples: Examples, opened: Opened) -> Probe:
     with torch.random.fork_rng(devices=devices), opened.run.generators.untouched():
         kept, problems = _gradients(objective, examples.batch(rows).to(device))
     labelled = longest[examples.labelled[longest] > 0][:LONGEST]
-    metrics = _metrics(objective, examples.at(labelled), opened) if len(labelled) else {}
+    metrics = _metrics(objective, examples, labelled, opened) if len(labelled) else {}
     return Probe(kept // len(rows), metrics, tuple(problems))
 
 
-def _metrics(objective: Objective, examples: Examples, opened: Opened) -> Mapping[str, JSON]:
+def _metrics(objective: Objective, examples: Examples, rows: NDArray[np.int64], opened: Opened) -> Mapping[str, JSON]:
+    """Return the metrics of some examples, which rules know by their rows in the whole table."""
     import pandas as pd
+    import torch
 
-    index = pd.RangeIndex(len(examples))
+    places = torch.from_numpy(rows)
+
+    def outputs_of(batch: Batch) -> Outputs:
+        return objective.outputs(replace(batch, rows=places[batch.rows.cpu()].to(batch.rows.device)))
+
+    few, index = examples.at(rows), pd.RangeIndex(len(rows))
     nothing = GroundedRules((), {})
-    space = opened.bundle.space
-    return evaluate_split(objective.outputs, examples, index, opened.hooks, opened.run, space, nothing).metrics
+    return evaluate_split(outputs_of, few, index, opened.hooks, opened.run, opened.bundle.space, nothing).metrics
 
 
 def _gradients(objective: Objective, batch: Batch) -> tuple[int, list[str]]:

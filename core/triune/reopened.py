@@ -12,10 +12,12 @@ from triune.config import LoadedConfig, load_config
 from triune.context import FinishedRun
 from triune.errors import DataError, OutputError, PluginError
 from triune.evaluation import evaluate_split
+from triune.final_report import final_metrics
 from triune.folder import MODEL, Folder
 from triune.hooks import Hooks
 from triune.hookspecs import RunLifecycle
 from triune.opening import build, encode, objective_of, started
+from triune.rule_files import check_rule_files
 from triune.spaces import restored
 
 if TYPE_CHECKING:
@@ -25,7 +27,10 @@ if TYPE_CHECKING:
 
     from triune.context import Run
     from triune.data import Data
-    from triune.types import JSON
+    from triune.evaluation import Evaluation
+    from triune.examples import Examples
+    from triune.spaces import OutputSpace
+    from triune.types import JSON, GroundedRules
 
 SPLIT = "test"
 
@@ -46,16 +51,18 @@ class Found:
     table: pd.DataFrame
     predictions: pd.DataFrame
     metrics: Mapping[str, JSON]
+    tokenised: bool = False  # whether texts are lists of tokens, and predictions lists of tags
+    notes: tuple[str, ...] = ()
 
 
 def measured(folder: Path, source: str | Path | pd.DataFrame, plugins: Mapping[str, object] | None = None) -> Found:
     """Return the predictions of a finished run for a table, and its metrics over the rows that have a label."""
-    return _found(folder, source, plugins, lambda data: data)
+    return _found(folder, source, plugins, lambda data: data, final_metrics)
 
 
 def predicted(folder: Path, source: str | Path | pd.DataFrame, plugins: Mapping[str, object] | None = None) -> Found:
     """Return the predictions of a finished run for a table; labels that it may have are not looked at."""
-    return _found(folder, source, plugins, _without_labels)
+    return _found(folder, source, plugins, _without_labels, lambda found, *_: dict(found.metrics))
 
 
 def _without_labels(data: Data) -> Data:
@@ -67,6 +74,7 @@ def _found(
     source: str | Path | pd.DataFrame,
     plugins: Mapping[str, object] | None,
     seen: Callable[[Data], Data],
+    judged: Callable[[Evaluation, Examples, Hooks, Run, OutputSpace, GroundedRules], dict[str, JSON]],
 ) -> Found:
     place = Folder(folder)
     facts = place.facts()
@@ -86,12 +94,14 @@ def _found(
     objective.eval()
     examples = encode(opened.bundle, data)[SPLIT]
     found = evaluate_split(objective.outputs, examples, data.splits[SPLIT].index, hooks, run, finished.space, rules)
-    return Found(data.place(SPLIT), data.splits[SPLIT], found.predictions, found.metrics)
+    metrics = judged(found, examples, hooks, run, finished.space, rules)
+    return Found(data.place(SPLIT), data.splits[SPLIT], found.predictions, metrics, data.tokenised, examples.notes)
 
 
 def _configuration(place: Folder, facts: Mapping[str, JSON], plugins: Mapping[str, object] | None) -> LoadedConfig:
     config = cast("dict[str, object]", facts["config"])
     loaded = load_config(config, catalog=installed(), instances=plugins or {})
+    check_rule_files(facts.get("rules"), loaded)
     folder = Path(str(facts["folder"]))
     return LoadedConfig(loaded.run, loaded.plugins, folder if folder.is_dir() else place.path)
 
@@ -114,6 +124,7 @@ def _any_reader(run: Run) -> Reader:
     assert run.finished is not None
     for entry in installed():
         cls = entry.load() if entry.family == "data" and entry.status == "available" else None
-        if cls is not None and hasattr(cls, "reading"):
+        takes = getattr(getattr(cls, "Config", None), "model_fields", {})
+        if cls is not None and hasattr(cls, "reading") and set(run.finished.roles) <= set(takes):
             return cast("Reader", cls(cls.Config.model_validate(dict(run.finished.roles))))  # type: ignore[attr-defined]
     raise PluginError("no installed data plugin reads files: install one (`triune plugins` lists them)")

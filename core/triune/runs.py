@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triune.catalog import installed
-from triune.config import LoadedConfig, NamedPlugin, load_config
+from triune.config import LoadedConfig, load_config
 from triune.errors import DataError, OutputError, TriuneError
 from triune.folder import MODEL, RESULTS, Folder
 from triune.result import Result
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from triune.baselines import Baseline
     from triune.config import RunConfig, Training
     from triune.journal import Observer
     from triune.planning import Plan
@@ -47,7 +46,7 @@ def plan(
     """
     loaded = _loaded(config, plugins, overrides, without)
     with _computing(loaded.run.training, None) as threads:
-        return _prepared(loaded, data, threads, _output(loaded, output)).plan
+        return _prepared(loaded, data, threads, _output(loaded, output))[0].plan
 
 
 def run(
@@ -83,8 +82,11 @@ def run(
         TriuneError: something is wrong; before step 0, nothing has been written then.
         Interrupted: SIGTERM or SIGINT; the run was saved and `resume="auto"` goes on.
     """
+    from triune.baseline_runs import beside
     from triune.finishing import train
     from triune.machine import pages_kept
+    from triune.opening import as_frames
+    from triune.prepared import identity_of
     from triune.signals import listening
 
     if resume not in (None, "auto"):
@@ -95,7 +97,7 @@ def run(
     folder.claim(resume=resume is not None, overwrite=overwrite)
     with ExitStack() as stack:
         threads = stack.enter_context(_computing(loaded.run.training, None if overwrite else folder.threads()))
-        prepared = _prepared(loaded, data, threads, folder.path)
+        prepared, baselines = _prepared(loaded, data, threads, folder.path)
         identity = identity_of(loaded, prepared)
         if overwrite:
             folder.clear()  # only now: until here a mistake would have cost the old run
@@ -103,7 +105,9 @@ def run(
             return _same(folder, identity)
         stack.enter_context(pages_kept(prepared.opened.run.device))
         listener = stack.enter_context(listening())  # before, there is nothing to save, and a signal ends it at once
-        return train(loaded, prepared, folder, identity, listener, observers, begun)
+        frames = None if data is None else as_frames(data)
+        others = beside(baselines, frames, {"threads": threads}, folder, listener)
+        return train(loaded, prepared, folder, identity, listener, observers, begun, others)
 
 
 def evaluate(
@@ -129,6 +133,8 @@ def predict(
 ) -> pd.DataFrame:
     """Return the predictions of a finished run: "predicted", and "probability of LABEL" for each label.
 
+    Of tokens "predicted" is the list of tags, and "probability" says how probable each is.
+
     The index is the table's: line numbers of a file, or the frame's own index.
 
     Raises:
@@ -137,23 +143,6 @@ def predict(
     from triune.reopened import predicted
 
     return predicted(Path(folder), data, plugins).predictions.drop(columns="gold")
-
-
-def identity_of(loaded: LoadedConfig, prepared: Prepared) -> str:
-    """Return a hash of all that decides the outcome: settings, plugins, data. A checkpoint carries it.
-
-    Where files lie is no part of it, what is in them is.
-    """
-    settings = [(one.family, one.use, one.name, _settings(one)) for one in loaded.plugins]
-    plugins = [(row.name, row.sha256) for row in prepared.plan.plugins]
-    tables = sorted((split, source.sha256, source.rows) for split, source in prepared.data.sources.items())
-    facts = [loaded.run.training.model_dump(), settings, plugins, tables]
-    return sha256(json.dumps(facts, default=str, sort_keys=True).encode()).hexdigest()
-
-
-def _settings(plugin: NamedPlugin) -> dict[str, object]:
-    settings = plugin.config.model_dump() if plugin.config else {}
-    return {key: value for key, value in settings.items() if not isinstance(value, Path)}
 
 
 def _loaded(
@@ -166,12 +155,22 @@ def _output(loaded: LoadedConfig, output: str | Path | None) -> Path:
     return Path(output) if output is not None else loaded.run.output or Path("runs") / "run"
 
 
-def _prepared(loaded: LoadedConfig, frames: Frames | None, threads: int, folder: Path) -> Prepared:
+def _prepared(
+    loaded: LoadedConfig, frames: Frames | None, threads: int, folder: Path
+) -> tuple[Prepared, tuple[Baseline, ...]]:
+    from triune.baselines import FOLDER, baselines_of, notes_of
     from triune.opening import as_frames
     from triune.prepared import prepare
 
     prepared = prepare(loaded, None if frames is None else as_frames(frames), {"threads": threads}, folder)
-    return replace(prepared, plan=replace(prepared.plan, writes=tuple(folder / name for name in (MODEL, *RESULTS))))
+    baselines = baselines_of(loaded, prepared)
+    written = (MODEL, *RESULTS, *([FOLDER] if any(one.loaded for one in baselines) else []))
+    plan = replace(
+        prepared.plan,
+        writes=tuple(folder / name for name in written),
+        notes=(*prepared.plan.notes, *notes_of(baselines, prepared)),
+    )
+    return replace(prepared, plan=plan), baselines
 
 
 def _same(folder: Folder, identity: str) -> Result:
@@ -189,7 +188,7 @@ def _same(folder: Folder, identity: str) -> Result:
 def _computing(training: Training, recorded: int | None) -> Iterator[int]:
     """Compute as the run says inside the block; give threads and random states back to the caller after it."""
     from triune.machine import choose_threads, threads
-    from triune.state import random_state, set_random_state
+    from triune.state import random_state, seed_everything, set_random_state
 
     before = random_state()
     count = recorded or choose_threads(training.threads)
@@ -199,15 +198,3 @@ def _computing(training: Training, recorded: int | None) -> Iterator[int]:
             yield count
     finally:
         set_random_state(before)
-
-
-def seed_everything(seed: int) -> None:
-    """Seed the global generators of Python, numpy and torch."""
-    import random
-
-    import numpy as np
-    import torch
-
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    torch.manual_seed(seed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -11,6 +11,14 @@ if TYPE_CHECKING:
     from triune.types import Step
 
 Span = Annotated[float, Field(gt=0, le=1)] | Annotated[int, Field(gt=1)]
+
+
+class Weight(Protocol):
+    """A number at every step of a run; its text says which."""
+
+    def at(self, step: Step) -> float:
+        """Return the value at a step of the run."""
+        ...
 
 
 class Schedule(BaseModel):

@@ -121,6 +121,16 @@ class Training(BaseModel):
     cache_limit: Bytes | None = Field(
         None, description='The most that is kept: bytes, or "2 GiB". null: half of what is free.'
     )
+    collapse: Literal["warn", "stop", "ignore"] = Field(
+        "warn",
+        description="What to do where rules are pushed and one label takes over the predictions: its share is beyond "
+        "the middle between what is expected of it and all. stop: end training there, with the best model so far.",
+    )
+    baselines: Annotated[bool, Field(strict=True)] = Field(
+        True,
+        description="Whether a run in which rules act is followed by two without: one whose predictions are projected "
+        "onto the rules, one that learns from the validation labels too. Each costs as many steps as the run itself.",
+    )
 
     @field_validator("accumulate")
     @classmethod

@@ -126,6 +126,16 @@ _JOIN: dict[str, Callable[[Mapping[str, Tensor], JSON], object]] = {
 }
 
 
+def seed_everything(seed: int) -> None:
+    """Seed the global generators of Python, numpy and torch."""
+    import numpy as np
+    import torch
+
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
 def random_state() -> dict[str, object]:
     """Return the state of every global generator (Python, numpy, torch, CUDA), ready for `split_state`."""
     import numpy as np

@@ -12,17 +12,24 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from triune.cells import indicator_cell, label_cell, plain_cells, split_by, text_cell, weight_cell
-from triune.data import Data, label_set, missing_column
-from triune.errors import DataError
+from triune.cells import (
+    indicator_cell,
+    label_cell,
+    plain_cells,
+    split_by,
+    tag_cells,
+    text_cell,
+    token_cells,
+    weight_cell,
+)
+from triune.data import SPLITS, Data, Source, fingerprint, label_set, missing_column
+from triune.errors import DataError, listed, nearest
 from triune.overlaps import contradicted, repeated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
-
-    from triune.data import Source
 
 TEXTS = ("text", "text_pair", "prompt", "completion")
 
@@ -36,6 +43,12 @@ class Columns(BaseModel, frozen=True, extra="forbid"):
         None, description="Column of the label, or a list of 0/1 columns; null: 'label' where there is one."
     )
     label_separator: str | None = Field(None, min_length=1, description="Splits a label cell into several labels.")
+    token_separator: str | None = Field(
+        None,
+        min_length=1,
+        description="For tasks on tokens: what parts the tokens of a text cell, and the tags of a label cell; a blank "
+        "stands for any blanks. null: such cells are lists.",
+    )
     weight: str | None = Field(None, description="Column of how much an example counts.")
     prompt: str | None = Field(None, description="Column of the prompt, for generation.")
     completion: str | None = Field(None, description="Column of what should follow the prompt.")
@@ -53,6 +66,8 @@ class Columns(BaseModel, frozen=True, extra="forbid"):
             raise ValueError("label is an empty list; name the 0/1 columns, or one column")
         if isinstance(self.label, list) and self.label_separator is not None:
             raise ValueError("label_separator splits the cells of one column, and label names several; drop one")
+        if self.token_separator is not None and (isinstance(self.label, list) or self.label_separator is not None):
+            raise ValueError("token_separator is for one column of tags; drop label_separator, or the list of labels")
         return self
 
     def _label(self, frames: Mapping[str, pd.DataFrame]) -> str | None:
@@ -70,7 +85,8 @@ def assembled(columns: Columns, frames: Mapping[str, pd.DataFrame], sources: Map
     """
     roles = columns.roles(frames)
     places = Data({}, {}, sources)  # without tables, but it knows what to call them
-    tables = {split: _Table(split, frame, places) for split, frame in frames.items()}
+    tokenised = columns.token_separator is not None or any(_in_tokens(one, roles["text"]) for one in frames.values())
+    tables = {split: _Table(split, frame, places, tokenised) for split, frame in frames.items()}
     splits = {split: table.normalised(columns, roles) for split, table in tables.items()}
     problems = [problem for table in tables.values() for problem in _first(table.problems)]
     if problems:
@@ -78,6 +94,42 @@ def assembled(columns: Columns, frames: Mapping[str, pd.DataFrame], sources: Map
     data = Data(splits, roles, sources)
     notes = [note for table in tables.values() for note in table.notes]
     return Data(splits, roles, sources, (*notes, *repeated(data), *contradicted(data)))
+
+
+def checked_frames(frames: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Return tables that come from Python, by split.
+
+    Raises:
+        DataError: a name is no split, or a value no frame.
+    """
+    import pandas as pd
+
+    for split, frame in frames.items():
+        if split not in SPLITS:
+            raise DataError(f"data[{split!r}]: not a split; splits: {listed(SPLITS)}{nearest(split, SPLITS)}")
+        if not isinstance(frame, pd.DataFrame):
+            raise DataError(
+                f"data[{split!r}]: found {type(frame).__name__}, wanted a pandas DataFrame; "
+                "pass one, or name a file in the configuration"
+            )
+    return dict(frames)
+
+
+def framed(split: str, frame: pd.DataFrame) -> tuple[pd.DataFrame, Source]:
+    """Return a frame from Python as a raw table, its index counting the rows, and where it came from."""
+    import pandas as pd
+
+    table = frame.copy(deep=False)
+    table.columns = pd.Index([str(name) for name in frame.columns], dtype=object)
+    table.index = pd.RangeIndex(len(frame), name="row")
+    return table, Source(f"the frame given as {split}", "row", fingerprint(frame), len(frame))
+
+
+def _in_tokens(frame: pd.DataFrame, text: str) -> bool:
+    """Return whether the texts of a frame are lists of tokens."""
+    if text not in frame.columns or list(frame.columns).count(text) > 1:
+        return False
+    return any(isinstance(cell, list | tuple) for cell in plain_cells(frame[text].iloc[:1]))
 
 
 def _first(problems: Sequence[str], most: int = 5) -> list[str]:
@@ -92,6 +144,7 @@ class _Table:
     split: str
     raw: pd.DataFrame
     places: Data
+    tokenised: bool = False
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -107,11 +160,12 @@ class _Table:
         changed: dict[str, list[object]] = {}
         for role in TEXTS:
             if role in roles and not (self.split == "unlabelled" and role == "completion"):
-                changed[roles[role]] = self.cells(roles[role], role, text_cell)
+                tokens = token_cells(columns.token_separator) if self.tokenised and role == "text" else text_cell
+                changed[roles[role]] = self.cells(roles[role], role, tokens)
         if "weight" in roles and (self.split == "train" or roles["weight"] in self.raw.columns):
             changed[roles["weight"]] = self.weights(roles["weight"])
         if "label" in roles:
-            changed |= self.labels(columns, roles["label"])
+            changed |= self.labels(columns, roles["label"], changed.get(roles["text"], []))
         return self.with_columns(changed)
 
     def badly_named(self) -> bool:
@@ -170,7 +224,7 @@ class _Table:
         shown = ", ".join(self.places.place(self.split, self.raw.index[one]) for one in positions[:3])
         return shown + (f" and {len(positions) - 3} more ({len(positions)} in all)" if len(positions) > 3 else "")
 
-    def labels(self, columns: Columns, role: str) -> dict[str, list[object]]:
+    def labels(self, columns: Columns, role: str, texts: Sequence[object]) -> dict[str, list[object]]:
         """Return the label column, unless this table has none and needs none."""
         named = columns.label if isinstance(columns.label, list) else [role]
         present = [column for column in named if column in self.raw.columns]
@@ -185,11 +239,21 @@ class _Table:
         if isinstance(columns.label, list):
             indicators = {column: self.cells(column, "label", indicator_cell) for column in named}
             labels = self.gathered(indicators)
+        elif self.tokenised:
+            labels = self.cells(role, "label", tag_cells(columns.token_separator))
+            self.check_lengths(texts, labels)
         else:
             separator = columns.label_separator
             labels = self.cells(role, "label", label_cell if separator is None else split_by(separator))
-        self.check_labels(labels, role, demanded)
+        self.check_labels(labels)
         return {role: labels}
+
+    def check_lengths(self, texts: Sequence[object], tags: Sequence[object]) -> None:
+        """Note rows that have more or fewer tags than tokens."""
+        for position, (text, cell) in enumerate(zip(texts, tags, strict=False)):
+            if isinstance(text, list) and isinstance(cell, list) and len(text) != len(cell):
+                counts = f"{len(text)} token{'s' * (len(text) != 1)} and {len(cell)} tag{'s' * (len(cell) != 1)}"
+                self.problems.append(f"{self.some([position])}: {counts}; write one tag for each token")
 
     def gathered(self, indicators: Mapping[str, list[object]]) -> list[object]:
         """Return the names of the indicator columns that are 1, row by row; None where every one is empty."""
@@ -203,12 +267,7 @@ class _Table:
             None if None in row else [name for name, one in zip(indicators, row, strict=True) if one] for row in rows
         ]
 
-    def check_labels(self, labels: Sequence[object], column: str, demanded: bool) -> None:
-        distinct = {label for cell in labels for label in label_set(cell) or ()}
+    def check_labels(self, labels: Sequence[object]) -> None:
+        distinct = {label for cell in labels for label in label_set(cell) or () if label is not None}
         for label in sorted(one for one in distinct if isinstance(one, int) and str(one) in distinct):
             self.problems.append(f"{self.place}: label {label} stands there as number and as text; write one of them")
-        if demanded and labels and not self.problems and all(label is None for label in labels):
-            self.problems.append(
-                f"{self.place}: column {column!r} is to hold the labels and is empty in every row; "
-                "fill it, or name another column as data.label"
-            )

@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Protocol
 
 from triune.conditions.functions import TextMatches as TextMatches
-from triune.schedules import Schedule
+from triune.schedules import Schedule, Weight
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,10 +87,11 @@ class Batch:
 
     rows: Tensor  # (batch,) positions of the examples in their table
     inputs: Mapping[str, Tensor]  # what the model's forward takes, by name
-    targets: Tensor  # (batch, classes) probabilities; zeros where there is no label
+    targets: Tensor  # (batch, classes), of sequences (batch, tokens, tags), probabilities; zeros without a label
     labelled: Tensor  # (batch,) 1.0 where the example has a label, else 0.0
     weights: Tensor  # (batch,) how much the example counts
     split: str = "train"  # the table that `rows` point into
+    mask: Tensor | None = None  # (batch, tokens) which tokens of sequences are there, not padding
 
     def to(self, device: str) -> Batch:
         """Return the batch on a device."""
@@ -101,6 +102,7 @@ class Batch:
             labelled=self.labelled.to(device),
             weights=self.weights.to(device),
             split=self.split,
+            mask=None if self.mask is None else self.mask.to(device),
         )
 
 
@@ -113,6 +115,8 @@ class Outputs:
     hidden: Tensor | None = None  # (batch, features) the representation the head reads, where there is one
     mask: Tensor | None = None  # (batch, tokens) which tokens of sequences count
     decided: Tensor | None = None  # booleans like the scores: the answer, where a structure decides it as a whole
+    free: Tensor | None = None  # the scores before a structure conditioned them on rules
+    read: Tensor | None = None  # (batch, tokens) which tokens the model has read; None where it read all
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +138,12 @@ class LossTerm:
     Attributes:
         name: unique in the run: "task", "rules", "distance".
         compute: the values and their mask, from the step, the batch and the outputs.
-        weight: a number or a schedule.
+        weight: a number that may change during the run: a `Schedule`, or what has `at` as one has.
         counts: the sum of the mask, (), from the batch alone. Without it a batch that is split into parts is
             forwarded once more, to learn what to divide by.
         replaces: names of terms that this one stands in for.
+        scales: what terms of other names are multiplied by while this one acts. Factors of several terms multiply, so
+            order does not matter; one for a term that is replaced goes to what replaces it.
         of_means: makes a term of the means of `compute`'s features, (features,), over everything the step learns
             from, where a loss is no mean of losses: label marginals against a prior (Mann & McCallum 2007).
         note: what the plan says beside it.
@@ -145,9 +151,10 @@ class LossTerm:
 
     name: str
     compute: Callable[[Step, Batch, Outputs], TermValues]
-    weight: Schedule = field(default_factory=lambda: Schedule.constant(1.0))
+    weight: Weight = field(default_factory=lambda: Schedule.constant(1.0))
     counts: Callable[[Batch], Tensor] | None = None
     replaces: tuple[str, ...] = ()
+    scales: Mapping[str, Weight] = field(default_factory=dict)
     of_means: Callable[[Step, Tensor], Tensor] | None = None
     note: str = ""
 
@@ -253,6 +260,7 @@ class GroundedRules:
     reasons: Mapping[str, str] = field(default_factory=dict)  # by the rule's name: why it abstained
     space: OutputSpace | None = None  # the outputs that the rules speak of
     tokens: Mapping[str, TokenRules] = field(default_factory=dict)  # split → the tokens that rules speak of
+    data: Data | None = None  # the tables whose examples they fire on
 
     def __len__(self) -> int:
         return len(self.rules)
@@ -263,6 +271,15 @@ class GroundedRules:
 
         fires = self.fires[batch.split][:, batch.rows.cpu().numpy()]
         return torch.from_numpy(fires).to(batch.rows.device)
+
+    def place(self, split: str, row: int) -> str:
+        """Return where an example stands, `train.csv:17`; unlabelled text lies below the training table."""
+        if self.data is None:
+            return f"{split}: row {row}"
+        below = row - len(self.data.splits[split])
+        if split == "train" and below >= 0:
+            split, row = "unlabelled", below
+        return self.data.place(split, self.data.splits[split].index[row])
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +307,7 @@ class Bundle:
         save: write the model so that plain `transformers` loads it.
         head: globs of the parameter names that belong to the task's head, not to the encoder.
         usage: a line of Python that loads the exported model, for its card.
+        notes: what the reader should know, for the plan.
     """
 
     model: nn.Module
@@ -299,6 +317,7 @@ class Bundle:
     save: Callable[[nn.Module, Path], None]
     head: tuple[str, ...] = ()
     usage: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

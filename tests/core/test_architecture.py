@@ -39,7 +39,8 @@ PUBLIC = {
         "triune.conditions",
     ),
     *("triune.examples", "triune.models", "triune.tables", "triune.logic", "triune.testing"),
-    *("triune.guard", "triune.schedule_file", "triune.schedules", "triune.seats"),
+    *("triune.answers", "triune.guard", "triune.pretrained", "triune.reading", "triune.schedule_file"),
+    *("triune.schedules", "triune.seats"),
 }
 PUBLIC_PACKAGES = ("triune.conditions.", "triune.logic.", "triune.testing.")
 HEAVY = {"torch", "transformers", "pandas", "sklearn", "numpy", "datasets", "imblearn", "safetensors", "tokenizers"}

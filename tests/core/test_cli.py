@@ -19,7 +19,7 @@ from triune.catalog import installed
 from triune.cli import VERBS, main
 from triune.cli.failures import guarded
 from triune.cli.progress import EVERY, Bar, Lines, Watch, evaluation_line
-from triune.cli.starter import COMMON, configuration, example_data
+from triune.cli.starter import BOTH, COMMON, configuration, example_data
 from triune.cli.table_files import as_bytes
 from triune.cli.table_input import frame_of
 from triune.config import Training, load_config
@@ -179,7 +179,13 @@ class TestInit:
         loaded = load_config(tmp_path / "config.yaml", catalog=installed())
         assert loaded.run.task.settings["model"] == name
 
-    @pytest.mark.parametrize("existing", ["config.yaml", "test.csv"])
+    def test_the_demo_has_rules_and_a_configuration_that_learns_from_them(self, project, tiny_model):
+        loaded = load_config(project / BOTH, catalog=installed())
+        assert [plugin.family for plugin in loaded.plugins].count("rule") == 1
+        assert loaded.run.task.settings["model"] == str(tiny_model)
+        assert main(["plan", str(project / BOTH), "--set", "training.threads=1"]) == 0
+
+    @pytest.mark.parametrize("existing", ["config.yaml", "test.csv", "rules.yaml", BOTH])
     def test_it_replaces_nothing_and_writes_nothing_then(self, tmp_path, capsys, existing):
         (tmp_path / existing).write_text("mine")
         code, said = error_of(capsys, ["init", str(tmp_path), "--demo"])
@@ -190,7 +196,7 @@ class TestInit:
     def test_the_wheel_ships_what_it_reads(self):
         project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
         shipped = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
-        wanted = {*(f"customer_service/{name}" for name in example_data()), "starter/sections.yaml"}
+        wanted = {*(f"customer_service/{name}" for name in (*example_data(), BOTH)), "starter/sections.yaml"}
         assert shipped == {f"examples/{name}": f"triune/demo/{name}" for name in wanted}
 
 

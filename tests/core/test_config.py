@@ -318,9 +318,9 @@ BAD = {
     "training that is a list": (HEAD + "training: [1]", "run.yaml:3:11: training: found a list, wanted a mapping"),
     "training key": (
         TRAINING + "epoch: 3",
-        "run.yaml:4:3: training.epoch: unknown key 'epoch' of training; known: accumulate, batch_size, "
-        "cache, cache_limit, checkpoint_every, clip, data_seed, device, dropout, early_stopping, epochs, "
-        "evaluate_every, … (11 more); did you mean 'epochs'?",
+        "run.yaml:4:3: training.epoch: unknown key 'epoch' of training; known: accumulate, baselines, batch_size, cache, "
+        "cache_limit, checkpoint_every, clip, collapse, data_seed, device, dropout, early_stopping, "
+        "… (13 more); did you mean 'epochs'?",
     ),
     "no epochs": (TRAINING + "epochs: 0", "run.yaml:4:11: training.epochs: found 0, wanted a number above 0"),
     "infinite epochs": (TRAINING + "epochs: .inf", "run.yaml:4:11: training.epochs: found inf, wanted a finite number"),
@@ -580,9 +580,9 @@ def test_an_override_turns_a_bare_name_into_a_section() -> None:
         ("=5", "--set =5: this is not of the form KEY=VALUE, such as training.epochs=5"),
         (
             "training.epoch=5",
-            "--set training.epoch=5: training.epoch: unknown key 'epoch' of training; known: accumulate, batch_size, "
-            "cache, cache_limit, checkpoint_every, clip, data_seed, device, dropout, early_stopping, epochs, "
-            "evaluate_every, … (11 more); did you mean 'epochs'?",
+            "--set training.epoch=5: training.epoch: unknown key 'epoch' of training; known: accumulate, baselines, "
+            "batch_size, cache, cache_limit, checkpoint_every, clip, collapse, data_seed, device, dropout, "
+            "early_stopping, … (13 more); did you mean 'epochs'?",
         ),
         (
             "training.epochs=many",

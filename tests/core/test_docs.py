@@ -12,9 +12,11 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
+import triune
 from triune.catalog import Entry, installed
 from triune.cli import VERBS
 from triune.cli.options import Parser
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("[a-z]*/*.md")), DOCS / "index.md"]
+TABLES = ("few", "pool", "train", "unlabelled")
 READMES = sorted((ROOT / "plugins").glob("*/*/README.md"))
 WITH_MODEL, NOT_RUN = "<!-- runs with a model -->", "<!-- not run:"
 OURS = [entry for entry in installed() if entry.distribution == "triune"]
@@ -238,6 +241,22 @@ def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
     # A plugin's README is also part of the page on plugins, from where relative links would lead elsewhere.
     assert not broken
     assert page not in READMES or not targets
+
+
+@pytest.mark.parametrize("way", ["labels_only", "rules_only", "rules_and_labels"])
+def test_the_three_ways_of_the_demo_are_plans_of_as_many_steps(way: str, tiny_model: Path) -> None:
+    folder = ROOT / "examples" / "customer_service"
+    found = triune.plan(folder / f"{way}.yaml", overrides=[f"task.model={tiny_model}", "training.threads=1"])
+    assert found.steps.total == 152
+    assert len(found.rules) == 30
+
+
+def test_few_and_pool_are_the_training_table_and_the_unlabelled_one_taken_apart() -> None:
+    folder = ROOT / "examples" / "customer_service"
+    few, pool, train, unlabelled = (pd.read_csv(folder / f"{name}.csv") for name in TABLES)
+    assert set(few["label"].value_counts()) == {8}
+    assert sorted([*few["text"], *pool["text"]]) == sorted([*train["text"], *unlabelled["text"]])
+    assert set(map(tuple, few.to_numpy())) <= set(map(tuple, train.to_numpy()))
 
 
 def test_the_example_configuration_is_valid() -> None:

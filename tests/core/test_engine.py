@@ -3,6 +3,7 @@
 import json
 from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
 
@@ -293,6 +294,19 @@ class Replaces:
         )
 
 
+class Scales:
+    def __init__(self, what):
+        self.what = what
+
+    @hookimpl
+    def loss_terms(self):
+        yield LossTerm(
+            "part",
+            lambda s, b, o: TermValues(o.scores.mean(-1), torch.ones(len(b.rows))),
+            scales={self.what: triune.Schedule.constant(0.25)},
+        )
+
+
 class Freezes:
     @hookimpl
     def claim_parameters(self):
@@ -335,6 +349,7 @@ class SpeaksNonsense:
         ({"dead": Detached()}, "loss term 'dead' of plugin 'dead' has no gradient path"),
         ({"same": Same()}, "plugins 'toy' and 'same' both contribute a loss term 'task'"),
         ({"replaces": Replaces("tsak")}, "replaces 'tsak', which nobody contributes; did you mean 'task'"),
+        ({"scales": Scales("tsak")}, "scales 'tsak', which nobody contributes; did you mean 'task'"),
         ({"freezes": Freezes(), "trains": Trains()}, "plugin 'trains' trains Name"),
         ({"speaks": SpeaksInOneSeat(), "structures": Structures()}, "nothing reads rule 'warm'"),
         (
@@ -382,6 +397,51 @@ def test_a_replaced_term_is_gone_from_loss_and_history(tmp_path):
     events = []
     trained(tmp_path, "replaces", replaces=Replaces("task"), observers=[events.append], training={"epochs": 1})
     assert {tuple(event.terms) for event in events if isinstance(event, Stepped)} == {("other",)}
+
+
+def test_what_scales_a_term_scales_what_replaces_it():
+    given = plugins(replaces=Replaces("task"), scales=Scales("task"))
+    found = triune.plan(config("all", "replaces", "scales"), plugins=given)
+    assert list(found.terms["part"][1].scales) == ["other"]
+    assert "1 × (0.25)" in str(found)
+
+
+class Prepares:
+    """Notes what the model says whenever it may prepare, and amid steps."""
+
+    def __init__(self):
+        self.steps, self.said, self.amid = [], [], []
+
+    @hookimpl
+    def before_training(self, step, forward, train):
+        self.steps.append(step.index)
+        self.forward, self.batch = forward, train.batch(np.arange(4))
+        self.said.append([forward(self.batch).scores for _ in range(2)])
+
+    @hookimpl
+    def loss_terms(self):
+        def values(step, batch, outputs):
+            if self.steps:
+                self.amid.append((self.forward(self.batch).scores, outputs.scores.requires_grad))
+            return TermValues(outputs.scores.mean(-1), torch.ones(len(batch.rows)))
+
+        yield LossTerm("looks", values)
+
+
+def test_plugins_prepare_before_the_first_step_and_when_a_run_goes_on(tmp_path):
+    started, resumed = Prepares(), Prepares()
+    trained(tmp_path, "p", p=started, training={"epochs": 1, "early_stopping": None})
+    assert started.steps == [0]
+    first, again = started.said[0]
+    assert torch.equal(first, again) and not first.requires_grad  # without dropout, without gradient
+    assert all(learning for _, learning in started.amid)
+    assert torch.equal(started.amid[0][0], first) and not torch.equal(started.amid[-1][0], first)
+
+    often = {"checkpoint_every": 2}
+    with pytest.raises(Stop):
+        trained(tmp_path, "p", name="other", p=Prepares(), observers=[stopping_at(2)], training=often)
+    trained(tmp_path, "p", name="other", p=resumed, resume="auto", training=often)
+    assert resumed.steps == [2]
 
 
 def test_the_caller_keeps_random_state_and_threads(tmp_path):
@@ -574,3 +634,27 @@ def test_the_time_of_every_evaluation_is_counted(tmp_path):
 
     result = trained(tmp_path, task=Slow(), training={"epochs": 3})
     assert result.facts["timings"]["evaluating"] > 5 * 0.05  # three while training, two of the finished model
+
+
+class Learns:
+    """A term that needs no label."""
+
+    reads_unlabelled = True
+
+    @hookimpl
+    def loss_terms(self):
+        def sharp(step, batch, outputs):
+            p = outputs.space.probabilities(outputs.scores)
+            return TermValues(-(p * p.clamp(1e-6).log()).sum(-1), batch.weights)
+
+        yield LossTerm("sharp", sharp)
+
+
+def test_a_run_without_labels_learns_where_a_method_can_do_without_and_is_refused_where_none_can(tmp_path):
+    data = table()
+    data["label"] = None
+    tables = Tables(train=data, test=table(16, seed=1))
+    with pytest.raises(PlanError, match="no training example has a label, and no active method gives labels or learns"):
+        trained(tmp_path / "refused", tables=tables)
+    done = trained(tmp_path / "learns", "learns", learns=Learns(), tables=tables)
+    assert done.metrics["test"]["labelled"] == 16

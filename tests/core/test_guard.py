@@ -62,6 +62,31 @@ def test_the_gradient_leads_marginals_back_to_the_prior(space):
     torch.testing.assert_close(space.probabilities(scores).mean(0), guard.prior, atol=0.01, rtol=0)
 
 
+def test_below_the_floor_alone_a_label_is_pushed_up():
+    guard = Guard(np.asarray([0.5, 0.5], dtype=np.float32), SPACE, floor=0.3)
+    guard.running = torch.tensor([0.87, 0.13])
+    assert float(guard.divergence(STEP, torch.tensor([0.83, 0.17]))) > 0
+    guard.running = torch.tensor([0.8, 0.2])
+    means = torch.tensor([0.8, 0.2], requires_grad=True)
+    value = guard.divergence(STEP, means)
+    value.backward()
+    assert value.item() == 0 and not means.grad.any()
+
+
+@pytest.mark.parametrize(
+    ("settings", "floor"), [({}, 0.3), ({"prior": {"cold": 0.9, "warm": 0.1}}, 1.0), ({"guard_floor": 0.5}, 0.5)]
+)
+def test_a_stated_prior_is_held_and_one_from_even_labels_is_a_guess(settings, floor):
+    assert guard_of(Guarded(**settings), SPACE, examples())[0].floor == floor
+
+
+def test_a_prior_from_labels_in_uneven_numbers_is_held():
+    train = examples(12)
+    uneven = train.at(np.concatenate([np.flatnonzero(train.targets[:, 0])[:2], np.flatnonzero(train.targets[:, 1])]))
+    guard, said = guard_of(Guarded(), SPACE, uneven)
+    assert guard.floor == 1 and "held" in said
+
+
 def test_it_is_least_at_the_prior_and_remembers_only_steps_that_were_done():
     guard = Guard(np.asarray([0.8, 0.2], dtype=np.float32), SPACE)
     at_prior = guard.divergence(STEP, torch.tensor([0.8, 0.2]))

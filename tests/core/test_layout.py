@@ -78,7 +78,7 @@ ARCHITECTURES = {  # settings, blocks, the head's modules in a text classifier
 def test_blocks_and_heads_of_usual_architectures_are_found(kind):
     import transformers
 
-    from triune_text_classification.network import head_of
+    from triune.pretrained import head_of
 
     settings, blocks, head = ARCHITECTURES[kind]
     with torch.device("meta"):

@@ -132,8 +132,12 @@ def test_a_hard_rule_in_the_structure_holds_in_every_prediction(run):
     assert run[2].metrics["test"]["rules"]["warm"] == {
         "coverage": 0.5,
         "violation_rate": 0.0,
+        "violation_rate_before": 0.0,
         "violation_rate_on_gold": 0.0,
+        "agreement_with_gold": 1.0,
+        "satisfaction_probability": 1.0,
     }
+    assert run[2].metrics["test"]["rules_overall"]["hard_violations"] == 0
 
 
 def test_unlabelled_text_and_labels_of_rules_are_learnt_from(run):

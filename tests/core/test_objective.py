@@ -77,10 +77,13 @@ def marginals_at(prior):
 
 
 MARGINALS = marginals_at(torch.tensor([0.8, 0.2]))
+SCALING = LossTerm("confident", confident, Schedule.constant(0.3), scales={"task": Schedule.constant(0.25)})
 CASES = {
     "counted": ([task(True)], None),
     "not counted": ([task(False)], None),
     "mask from the model": ([task(True), LossTerm("confident", confident, Schedule.constant(0.3))], None),
+    "scaled": ([task(True), SCALING], None),
+    "scaled and composed": ([task(True), SCALING], product),
     "composed": ([task(True), LossTerm("confident", confident)], product),
     "of means": ([task(True), MARGINALS], None),
     "composed with one of means": ([task(True), LossTerm("confident", confident), MARGINALS], product),
@@ -96,6 +99,15 @@ def test_parts_add_up_to_the_whole_batch(case, parts):
     torch.testing.assert_close(split, whole, rtol=1e-4, atol=1e-6)
     for name, value in whole_terms.items():
         torch.testing.assert_close(split_terms[name], value, rtol=1e-5, atol=1e-7)
+
+
+def test_a_scaled_term_is_multiplied_by_all_that_scale_it():
+    examples = batch_of()
+    other = LossTerm("other", confident, scales={"task": Schedule.constant(2.0)})
+    _, plain = gradient(objective([task(True)]), examples, 1)
+    flat, found = gradient(objective([task(True), SCALING, other]), examples, 1)
+    torch.testing.assert_close(found["task"], 0.5 * plain["task"])
+    assert flat.any()
 
 
 def test_dividing_each_part_by_its_own_count_would_be_wrong():
@@ -173,3 +185,20 @@ def test_a_term_of_means_needs_a_mask_without_the_features():
     wrong = LossTerm("wrong", lambda step, batch, outputs: TermValues(outputs.scores, outputs.scores), of_means=sum)
     with pytest.raises(PluginError, match=r"differ in shape.*but for the last dimension, the features"):
         objective([wrong])(batch_of().batch(np.arange(4)), STEP)
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_a_term_of_means_is_shown_the_whole_batch_and_nothing_else(parts):
+    shown = []
+
+    def of_means(step, means):
+        shown.append(means.detach().clone())
+        return means.square().sum()
+
+    examples = batch_of()
+    made = objective([task(True), LossTerm("of means", MARGINALS.compute, of_means=of_means)])
+    gradient(made, examples, parts)
+    p = made.outputs(examples.batch(np.arange(len(examples)))).scores.softmax(-1)
+    weights = torch.from_numpy(examples.weights)
+    (means,) = shown
+    torch.testing.assert_close(means, (p * weights[:, None]).sum(0) / weights.sum())

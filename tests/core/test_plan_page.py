@@ -58,7 +58,7 @@ def test_the_json_of_a_plan_is_json_and_complete(toy):
     found = json.loads(json_bytes(as_json(toy), "plan"))
     assert found["steps"]["total"] == toy.steps.total
     assert sum(group["elements"] for group in found["groups"]) == found["model"]["trainable"]
-    assert found["loss"]["terms"]["task"] == {"owner": "toy", "weight": 1.0, "replaces": [], "note": ""}
+    assert found["loss"]["terms"]["task"] == {"owner": "toy", "weight": 1.0, "replaces": [], "scales": {}, "note": ""}
     assert found["memory"]["total"] == sum(value for key, value in found["memory"].items() if key != "total")
     assert Path(found["writes"][0]).parent == Path("runs/toy")
 

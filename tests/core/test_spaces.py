@@ -7,7 +7,16 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from triune.errors import DataError
-from triune.spaces import Binaries, Categorical, described, labels_in_order, restored, target_matrix
+from triune.spaces import (
+    Binaries,
+    Categorical,
+    Tags,
+    described,
+    labels_in_order,
+    restored,
+    tag_matrix,
+    target_matrix,
+)
 
 LABELS = ("a", "b", "c")
 
@@ -83,3 +92,27 @@ def test_unknown_labels_are_told_with_their_place_and_the_nearest_name():
 @pytest.mark.parametrize("space", [Categorical(("a", "b")), Binaries((1, 2))])
 def test_a_space_survives_json(space):
     assert restored(described(space)) == space
+
+
+def test_the_likelihood_of_tags_is_the_cross_entropy_of_each_token_that_has_one():
+    scores, tags = torch.randn(2, 4, 3), torch.tensor([[0, 1, 2, 0], [1, 1, -100, 2]])
+    targets = functional.one_hot(tags.clamp(min=0), 3).float() * (tags >= 0)[..., None]
+    expected = functional.cross_entropy(scores.transpose(1, 2), tags, reduction="none")
+    torch.testing.assert_close(-Tags(LABELS).log_likelihood(scores, targets), expected)
+
+
+def test_tags_become_a_list_for_each_example_as_long_as_its_tokens():
+    scores = torch.eye(3)[torch.tensor([[0, 1, 2], [2, 2, 0]])]
+    mask, space = torch.tensor([[True, True, True], [True, False, False]]), Tags(LABELS)
+    assert space.cells(space.decide(scores), mask) == [["a", "b", "c"], ["c"]]
+    assert [len(row) for row in space.figures(scores, space.decide(scores), mask)["probability"]] == [3, 1]
+    assert space.cells(torch.zeros(1, 2, 3, dtype=torch.bool)) == [[None, None]]
+    assert restored(described(space)) == space
+
+
+def test_targets_of_tags_say_where_an_unknown_one_stands():
+    targets, labelled = tag_matrix([["a", None], None, ["b"]], [2, 3, 1], LABELS, str)
+    assert targets.argmax(1).tolist() == [0, 0, 0, 0, 0, 1] and targets.any(1).tolist() == [1, 0, 0, 0, 0, 1]
+    assert labelled.tolist() == [1, 0, 1]
+    with pytest.raises(DataError, match=r"t\.jsonl:7, token 2: label 'd' is not a label"):
+        tag_matrix([["a", "d"]], [2], LABELS, lambda row: f"t.jsonl:{row + 7}")

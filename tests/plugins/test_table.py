@@ -228,7 +228,6 @@ WRONG = {
     "indicator of 2": ({"t.csv": "text,x\na,2\n"}, {"label": ["x"]}, ["t.csv:2", "neither 0 nor 1", "'2'"]),
     "indicators half empty": ({"t.csv": "text,x,y\na,1,\n"}, {"label": ["x", "y"]}, ["t.csv:2: some label columns"]),
     "empty text": ({"t.csv": "text,label\n ,1\nb,1\n,1\n,2\n,2\n"}, {}, ["t.csv:2, t.csv:4, t.csv:5", "4 in all"]),
-    "demanded labels": ({"t.csv": "text,y\na,\n"}, {"label": "y"}, ["column 'y' is to hold the labels"]),
     "weight": ({"t.csv": "text,w\na,-1\n"}, {"weight": "w"}, ["t.csv:2: weight 'w'", "'-1'"]),
     "huge weight": ({"t.csv": "text,w\na,1e999\n"}, {"weight": "w"}, ["t.csv:2: weight 'w'"]),
     "no JSON": ({"t.jsonl": '{"text": "a"}\n{"text": \n'}, {}, ["t.jsonl:2: no JSON"]),
@@ -238,7 +237,18 @@ WRONG = {
     "regression": ({"t.jsonl": jsonl({"text": "a", "label": 0.37})}, {}, ["t.jsonl:1", "0.37", "regression target"]),
     "label is an object": ({"t.jsonl": jsonl({"text": "a", "label": {"b": 1}})}, {}, ["t.jsonl:1", "is no label"]),
     "label in a list": ({"t.jsonl": jsonl({"text": "a", "label": ["b", None]})}, {}, ["t.jsonl:1", "is no label"]),
-    "text is a list": ({"t.jsonl": jsonl({"text": ["a"]})}, {}, ["t.jsonl:1", "is no text"]),
+    "text is a list": ({"t.jsonl": jsonl({"text": "a"}, {"text": ["a"]})}, {}, ["t.jsonl:2", "is no text"]),
+    "text among lists": ({"t.jsonl": jsonl({"text": ["a"]}, {"text": "a"})}, {}, ["t.jsonl:2", "no list of tokens"]),
+    "no token": ({"t.jsonl": jsonl({"text": ["a"]}, {"text": []})}, {}, ["t.jsonl:2", "holds no token"]),
+    "empty token": ({"t.jsonl": jsonl({"text": ["a", ""]})}, {}, ["t.jsonl:1", "a token that is empty"]),
+    "token is null": ({"t.jsonl": jsonl({"text": ["a", None]})}, {}, ["t.jsonl:1", "a token that is empty or no text"]),
+    "fewer tags": (
+        {"t.jsonl": jsonl({"text": ["a", "b"], "label": ["O", "O"]}, {"text": ["a", "b"], "label": ["O"]})},
+        {},
+        ["t.jsonl:2: 2 tokens and 1 tag; write one tag for each token"],
+    ),
+    "one tag for all": ({"t.jsonl": jsonl({"text": ["a"], "label": "O"})}, {}, ["t.jsonl:1", "no list of tags"]),
+    "no separator": ({"t.csv": "text,label\na b,O O O\n"}, {"token_separator": " "}, ["t.csv:2: 2 tokens and 3 tags"]),
     "text is null": ({"t.jsonl": jsonl({"text": None})}, {}, ["t.jsonl:1", "is empty"]),
     "half a character": ({"t.jsonl": '{"text": "\\ud800"}\n'}, {}, ["t.jsonl:1", "half a character"]),
     "half a label": ({"t.jsonl": '{"text": "a", "label": "\\ud800"}\n'}, {}, ["t.jsonl:1", "half a character"]),
@@ -386,3 +396,39 @@ def test_another_file_is_read_by_its_own_name_whatever_the_format_of_the_run(tmp
     run = Run(None, tmp_path, finished=object())
     for name, text in (("new.jsonl", "a"), ("new.data", "b")):
         assert plugin.reading(tmp_path / name).load_data(run).splits["test"]["text"].tolist() == [text]
+
+
+TAGGED = [(["to", "Oslo", "Oslo"], ["O", "B-LOC", "B-LOC"]), (["so"], [None]), (["to", "go"], None)]
+
+
+def test_lists_of_tokens_keep_their_tags_in_order_and_number(load):
+    data = load({"t.jsonl": jsonl(*({"text": tokens, "label": tags} for tokens, tags in TAGGED))}, train="t.jsonl")
+    assert data.tokenised
+    assert list(zip(data.train["text"], data.train["label"], strict=True)) == TAGGED
+
+
+def test_frames_may_hold_arrays_of_tokens():
+    tokens, tags = np.array(["to", "Oslo"], dtype=object), np.array(["O", "B-LOC"], dtype=object)
+    data = of_frames({"train": pd.DataFrame({"text": pd.Series([tokens]), "label": pd.Series([tags])})})
+    assert data.train["text"].tolist() == [["to", "Oslo"]] and data.train["label"].tolist() == [["O", "B-LOC"]]
+
+
+@pytest.mark.parametrize(
+    ("separator", "text", "label"), [(" ", "to  Oslo Oslo", "O B-LOC B-LOC"), ("|", "to|Oslo|Oslo", "O|B-LOC|B-LOC")]
+)
+def test_a_separator_parts_tokens_and_tags_of_text_cells(load, separator, text, label):
+    data = load({"t.csv": f"text,label\n{text},{label}\n"}, train="t.csv", token_separator=separator)
+    assert (data.train["text"].iloc[0], data.train["label"].iloc[0]) == TAGGED[0]
+
+
+def test_tags_in_another_order_contradict_one_another(load):
+    rows = [{"text": ["a", "b"], "label": ["X", "O"]}, {"text": ["a", "b"], "label": ["O", "X"]}]
+    assert any("carry different labels" in note for note in load({"t.jsonl": jsonl(*rows)}, train="t.jsonl").notes)
+    rows = [rows[0], rows[0]]
+    assert not load({"t.jsonl": jsonl(*rows)}, train="t.jsonl").notes
+
+
+def test_unlabelled_tokens_need_no_tags(load):
+    files = {"t.jsonl": jsonl({"text": ["a"], "label": ["O"]}), "u.jsonl": jsonl({"text": ["b", "c"]})}
+    data = load(files, train="t.jsonl", unlabelled="u.jsonl")
+    assert data.splits["unlabelled"]["text"].tolist() == [["b", "c"]]

@@ -20,10 +20,12 @@ def execute(arguments: Namespace) -> int:
     from triune import runs
     from triune.cli.printing import metrics_lines, print_json
     from triune.cli.table_input import table_of
+    from triune.rule_table import beside_lines
 
     metrics = runs.evaluate(arguments.run, table_of(arguments.run, arguments.file))
     if arguments.json:
         print_json(metrics)
     else:
         print("\n".join(metrics_lines({arguments.file: metrics}, first=())))
+        print("\n".join(beside_lines({"test": metrics})))
     return 0

@@ -19,20 +19,23 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "folder", metavar="FOLDER", type=Path, nargs="?", default=Path(), help="where to write; otherwise here"
     )
-    parser.add_argument("--demo", action="store_true", help="write example data too, so that the run works as it is")
+    parser.add_argument(
+        "--demo", action="store_true", help="write example data and rules too, so that the runs work as they are"
+    )
     parser.add_argument("--model", metavar="MODEL", help="the pretrained model: a folder, or an id of the hub")
 
 
 def execute(arguments: Namespace) -> int:
-    """Write the configuration, with `--demo` also the data, and say what to do next."""
-    from triune.cli.starter import DEMO, configuration, example_data
+    """Write the configuration, with `--demo` also data and rules, and say what to do next."""
+    from triune.cli.starter import BOTH, DEMO, configuration, configuration_with_rules, example_data
     from triune.files import write_whole
     from triune.models import PACKAGED
 
     settings = DEMO if arguments.demo else {}
-    config = configuration(arguments.model or next(iter(PACKAGED)), settings).encode()
+    model = arguments.model or next(iter(PACKAGED))
+    examples = {**example_data(), BOTH: configuration_with_rules(model).encode()} if arguments.demo else {}
     # The configuration comes last: where it is, everything is.
-    files = {**(example_data() if arguments.demo else {}), CONFIG: config}
+    files = {**examples, CONFIG: configuration(model, settings).encode()}
     _check_free(arguments.folder, list(files))
     for name, content in files.items():
         write_whole(arguments.folder / name, content)
@@ -60,10 +63,13 @@ def _check_free(folder: Path, names: list[str]) -> None:
 
 
 def _next(folder: Path, written: list[Path], *, demo: bool) -> str:
-    config = shlex.quote(str(folder / CONFIG))
+    from triune.cli.starter import BOTH
+
+    config, both = shlex.quote(str(folder / CONFIG)), shlex.quote(str(folder / BOTH))
     first = "" if demo else f"  edit {config}: name your tables and their columns\n"
     return (
         f"Written: {', '.join(map(str, written))}\n\nNext\n{first}"
         f"  triune plan {config}    checks everything and prints what would be done\n"
         f"  triune run {config}     does it"
+        + (f"\n  triune run {both}     learns from few labels and from rules" if demo else "")
     )

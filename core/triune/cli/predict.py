@@ -12,6 +12,7 @@ from triune.errors import DataError
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from collections.abc import Sequence
 
     import pandas as pd
 
@@ -30,7 +31,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def execute(arguments: Namespace) -> int:
     """Write or print the table with a column of predictions."""
-    from triune.cli.table_files import as_bytes, check_new, format_of
+    from triune.cli.table_files import as_bytes, check_new, format_of, lines_of_cells
     from triune.cli.table_input import table_of
     from triune.files import write_whole
     from triune.reopened import predicted
@@ -41,11 +42,16 @@ def execute(arguments: Namespace) -> int:
     found = predicted(arguments.run, table_of(arguments.run, arguments.file))
     predictions = found.predictions.drop(columns="gold")
     result = joined(found.table, predictions if arguments.probabilities else predictions[["predicted"]], found.place)
+    for note in found.notes:
+        print(f"note: {note}", file=sys.stderr)
+    as_lines = not arguments.json if arguments.output is None else lines_of_cells(arguments.output)
+    if found.tokenised and as_lines:
+        result = spaced(result)
     if arguments.output is None:
         _print(result, arguments)
     else:
         write_whole(arguments.output, as_bytes(result, arguments.output))
-        _tell(result, arguments)
+        _tell(predictions["predicted"].tolist(), arguments)
     return 0
 
 
@@ -60,9 +66,27 @@ def joined(table: pd.DataFrame, predictions: pd.DataFrame, place: str) -> pd.Dat
     for name in predictions.columns:
         if name in table.columns:
             raise DataError(f"{place}: has a column {name!r} already, which predict adds: rename it, or leave it out")
-    exact = {name: "float64" for name in predictions.columns if name != "predicted"}  # what float32 rounds to is long
-    rounded = predictions.astype(exact).round(DECIMALS)
+    columns = {name: cells if name == "predicted" else _rounded(cells) for name, cells in predictions.items()}
+    rounded = pd.DataFrame(columns, index=predictions.index)
     return pd.concat([table.reset_index(drop=True), rounded.reset_index(drop=True)], axis=1)
+
+
+def _rounded(cells: pd.Series) -> pd.Series:
+    if cells.dtype == object:  # a number for each token
+        return cells.map(lambda row: [round(one, DECIMALS) for one in row])
+    return cells.astype("float64").round(DECIMALS)  # what float32 rounds to is long
+
+
+def spaced(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose columns of lists are words with blanks between, as far as no word holds a blank."""
+    return table.apply(_spaced)
+
+
+def _spaced(cells: pd.Series) -> pd.Series:
+    words = [str(word) for cell in cells if isinstance(cell, list) for word in cell]
+    if any(word.split() != [word] for word in words):
+        return cells
+    return cells.map(lambda cell: " ".join(map(str, cell)) if isinstance(cell, list) else cell)
 
 
 def _print(result: pd.DataFrame, arguments: Namespace) -> None:
@@ -75,13 +99,12 @@ def _print(result: pd.DataFrame, arguments: Namespace) -> None:
         print_bytes(delimited(result, ",").encode())
 
 
-def _tell(result: pd.DataFrame, arguments: Namespace) -> None:
+def _tell(cells: Sequence[object], arguments: Namespace) -> None:
     from triune.cli.printing import print_json
 
     if arguments.json:
-        print_json({"output": str(arguments.output), "rows": len(result)})
+        print_json({"output": str(arguments.output), "rows": len(cells)})
         return
-    cells = result["predicted"].tolist()
     counts = Counter(str(label) for cell in cells for label in (cell if isinstance(cell, list) else [cell]))
     shown = ", ".join(f"{label} {number:,}" for label, number in counts.most_common(8))
-    print(f"Written: {arguments.output}, {len(result):,} rows; predicted: {shown}", file=sys.stdout)
+    print(f"Written: {arguments.output}, {len(cells):,} rows; predicted: {shown}", file=sys.stdout)

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from triune.alignment import aligned, shortened
+from triune.rule_table import rule_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from triune.types import JSON
 
 MOST_ROWS = 40
+APART = ("rules", "rules_overall", "projection", "baselines")  # what has tables of its own
 
 
 def print_json(value: JSON) -> None:
@@ -35,7 +37,11 @@ def print_bytes(content: bytes) -> None:
 
 def metrics_lines(metrics: Mapping[str, JSON], first: Sequence[str] = ("test", "valid")) -> list[str]:
     """Return the figures of splits side by side, those in `first` first, then the tables that a split holds."""
-    splits = {split: metrics[split] for split in (*first, *metrics) if isinstance(metrics.get(split), dict)}
+    splits = {
+        split: metrics[split]
+        for split in (*first, *metrics)
+        if split not in APART and isinstance(metrics.get(split), dict)
+    }
     names = dict.fromkeys(name for one in splits.values() for name, value in _items(one) if _is_figure(value))
     rows = [
         ["", *splits],
@@ -44,7 +50,10 @@ def metrics_lines(metrics: Mapping[str, JSON], first: Sequence[str] = ("test", "
     lines = aligned(rows, right=range(1, len(splits) + 1), indent="  ")
     for split, one in list(splits.items())[:1]:
         for name, value in _items(one):
+            if name in APART:
+                continue
             lines.extend(_table(f"{name.replace('_', ' ')} ({split})", value))
+        lines.extend(rule_lines(split, dict(_items(one))))
     return lines
 
 

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from triune.alignment import count, duration
-from triune.events import Cached, Evaluated, Event, Finished, PhaseEnded, Planned, Stepped, Warned
+from triune.events import Beside, Cached, Evaluated, Event, Finished, PhaseEnded, Planned, Stepped, Warned
+from triune.rule_table import HEADLINES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 EVERY = 5.0  # seconds between lines
 RECENT = 50  # steps that loss and speed are averaged over
-HEADLINES = ("macro_f1", "accuracy", "micro_f1", "auroc")
 MOST_FIGURES = 4
 
 
@@ -70,6 +70,8 @@ class Watch:
             self._finished = True
             self._display.close()
             self._display.line(f"training ended after step {event.step.index}: {event.reason}; evaluating …")
+        elif isinstance(event, Beside):
+            self._beside(event)
         elif isinstance(event, PhaseEnded):
             self._display.line(
                 f"step {event.step.index}: phase {event.phase} ended, and its best model, of step {event.best_step}, "
@@ -83,6 +85,14 @@ class Watch:
         elif isinstance(event, Planned):
             self._recent = Recent()
             self._finished = False
+
+    def _beside(self, event: Beside) -> None:
+        """Show what happens in a run beside this one as its own, under its name."""
+        if isinstance(event.event, Planned):
+            self._display.line(f"beside it, {event.name} …")
+            self._recent, self._finished = Recent(), False
+            return
+        self(event.event)
 
 
 class Recent:

@@ -113,12 +113,14 @@ def as_json(result: Result) -> dict[str, JSON]:
 def summary(result: Result, *, anew: bool) -> Iterator[str]:
     """Yield the metrics of a finished run, how its model was chosen, where it is and what to do next."""
     from triune.cli.printing import metrics_lines
+    from triune.rule_table import beside_lines
 
     if not anew:
         yield from ("This run was finished before; nothing was trained.", "")
     if result.metrics:
         yield "Metrics of the finished model"
         yield from metrics_lines(result.metrics)
+        yield from beside_lines(result.metrics)
     else:
         yield "No table with labels was set aside, so nothing was measured."
     yield ""
@@ -139,6 +141,8 @@ def _choice(ended: JSON) -> Iterator[str]:
     assert isinstance(ended, Mapping)
     yield f"Trained: {ended['step']} of {ended['of']} steps; {ended['because']}"
     best = ended["best"]
+    if ended.get("collapsed"):
+        yield f"Warning: {ended['collapsed']}"
     if isinstance(best, float) and not str(ended["chosen_by"]).startswith("nothing"):
         yield f"Chosen:  the model of step {ended['best_step']}, by {ended['chosen_by']} ({best:.4f})"
     else:

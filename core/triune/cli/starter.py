@@ -39,7 +39,8 @@ COMMON = (
 DEMO: Mapping[str, object] = {"epochs": 8.0, "batch_size": 16, "learning_rate": 1e-4}
 """What a model needs that has only a few hundred short examples to learn from."""
 
-DATA = ("train.csv", "test.csv", "unlabelled.csv")
+DATA = ("train.csv", "test.csv", "unlabelled.csv", "few.csv", "pool.csv", "rules.yaml")
+BOTH = "rules_and_labels.yaml"
 OUTPUT = "runs/first"
 SHIPPED = Path(__file__).parents[1] / "demo"
 CHECKOUT = Path(__file__).parents[3] / "examples"
@@ -59,8 +60,15 @@ def configuration(model: str, settings: Mapping[str, object]) -> str:
     return "\n".join([head, "", sections, *training, "", *output, ""])
 
 
+def configuration_with_rules(model: str) -> str:
+    """Return the example's configuration that learns from few labels and from rules, with another model."""
+    from triune.models import PACKAGED
+
+    return shipped(f"customer_service/{BOTH}").decode().replace(next(iter(PACKAGED)), json.dumps(model))
+
+
 def example_data() -> dict[str, bytes]:
-    """Return the files of the example data by name."""
+    """Return the files of the example data and their rules, by name."""
     return {name: shipped(f"customer_service/{name}") for name in DATA}
 
 

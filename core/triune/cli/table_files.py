@@ -46,6 +46,11 @@ def format_of(path: Path) -> str:
     return FORMATS[ending]
 
 
+def lines_of_cells(path: Path) -> bool:
+    """Return whether a file of that name has a line of text cells for each row: CSV, TSV."""
+    return format_of(path) in ("csv", "tsv")
+
+
 def check_new(path: Path, *, overwrite: bool) -> None:
     """Make sure that writing a file loses nothing.
 

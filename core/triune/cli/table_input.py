@@ -13,6 +13,8 @@ from triune.errors import DataError, listed
 from triune.folder import Folder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pandas as pd
 
 STDIN = "-"
@@ -26,15 +28,17 @@ def table_of(run: Path, file: str) -> Path | pd.DataFrame:
         DataError: standard input holds nothing, or a line that is no JSON object among those that are.
         OutputError: the folder holds no finished run.
     """
-    roles = Folder(run).facts()["roles"]  # first, so that a wrong folder is told before anything is read
+    facts = Folder(run).facts()  # first, so that a wrong folder is told before anything is read
     if file != STDIN:
         return Path(file)
-    assert isinstance(roles, Mapping)
-    return frame_of(sys.stdin.buffer.read(), str(roles["text"]))
+    roles, space = facts["roles"], facts["space"]
+    assert isinstance(roles, Mapping) and isinstance(space, Mapping)
+    parted = str.split if space["kind"] == "tags" else str
+    return frame_of(sys.stdin.buffer.read(), str(roles["text"]), parted)
 
 
-def frame_of(content: bytes, text: str) -> pd.DataFrame:
-    """Return lines as a frame: JSON objects if the first line is one, else the texts of the column `text`."""
+def frame_of(content: bytes, text: str, read: Callable[[str], object] = str) -> pd.DataFrame:
+    """Return lines as a frame: JSON objects if the first line is one, else what `read` makes of each as `text`."""
     import pandas as pd
 
     try:
@@ -46,7 +50,7 @@ def frame_of(content: bytes, text: str) -> pd.DataFrame:
     if not found:
         raise DataError(f"{PLACE}: nothing came in; send one text a line, or one JSON object a line")
     if not found[0][1].startswith("{"):
-        return pd.DataFrame({text: pd.Series([line for _, line in found], dtype=object)})
+        return pd.DataFrame({text: pd.Series([read(line) for _, line in found], dtype=object)})
     objects = [_object(number, line) for number, line in found]
     names = dict.fromkeys(name for one in objects for name in one)
     if text not in names:

@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import torch
-    from torch import Generator, Tensor
+    from torch import Tensor
 
     from triune.logic.automata import Automaton
     from triune.logic.costs import Budget
     from triune.logic.formulas import Formula
     from triune.logic.messages import Moves
+    from triune.logic.queries import Query
     from triune.logic.variables import Space
 
 TYPICAL = 32
@@ -58,41 +59,40 @@ class Chain:
         """Return (batch, tokens, tags)."""
         return scores.log_softmax(-1)
 
-    def log_z(self, scores: Tensor, penalties: Tensor, mask: Tensor | None) -> Tensor:
+    def log_z(self, query: Query) -> Tensor:
         """Return (batch,) log E exp(-penalties of what is broken); -1e30, without gradient, where none is allowed."""
         from triune.logic.messages import LogSum
 
-        log_p, final, mask = self._read(scores, penalties, mask)
-        value: Tensor = LogSum.apply(log_p, final, mask, self._on(scores.device))  # type: ignore[no-untyped-call]
+        value: Tensor = LogSum.apply(*self._read(query), self._on(query.scores.device))  # type: ignore[no-untyped-call]
         return value
 
-    def best(self, scores: Tensor, penalties: Tensor, mask: Tensor | None) -> Tensor:
+    def best(self, query: Query) -> Tensor:
         """Return (batch, tokens, tags) true at the tags of the likeliest sequence."""
         from triune.logic.messages import best_path
 
-        tags = best_path(self._on(scores.device), *self._read(scores, penalties, mask))
-        return _one_hot(tags.t(), scores, mask)
+        tags = best_path(self._on(query.scores.device), *self._read(query))
+        return _one_hot(tags.t(), query.scores, query.mask)
 
-    def draws(
-        self, n: int, scores: Tensor, penalties: Tensor, mask: Tensor | None, generator: Generator | None
-    ) -> Tensor:
+    def draws(self, n: int, query: Query) -> Tensor:
         """Return (n, batch, tokens, tags) true at the tags of each sequence drawn."""
         from triune.logic.messages import drawn_paths
         from triune.logic.networks import gumbel
 
-        noise = gumbel(scores, generator)
-        tags = drawn_paths(self._on(scores.device), *self._read(scores, penalties, mask), n, noise)
-        return _one_hot(tags.view(len(tags), n, -1).permute(1, 2, 0), scores, mask)
+        noise = gumbel(query.scores, query.generator)
+        tags = drawn_paths(self._on(query.scores.device), *self._read(query), n, noise)
+        return _one_hot(tags.view(len(tags), n, -1).permute(1, 2, 0), query.scores, query.mask)
 
-    def _read(self, scores: Tensor, penalties: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return log-probabilities (tokens, tags, batch), final weights (states, batch), mask (tokens, batch)."""
+    def _read(self, query: Query) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return log-weights (tokens, tags, batch), final weights (states, batch), mask (tokens, batch)."""
         import torch
 
-        says = torch.tensor(self.says, device=scores.device)
-        broken = (~says[:, : self.formulas]).to(scores.dtype) @ penalties
+        says = torch.tensor(self.says, device=query.scores.device)
+        broken = (~says[:, : self.formulas]).to(query.scores.dtype) @ query.penalties
         final = (-broken).masked_fill(~says[:, self.formulas :], NEVER).clamp(min=NEVER)
-        log_p = scores.log_softmax(-1).permute(1, 2, 0).contiguous()
-        return log_p, final, None if mask is None else mask.bool().t()
+        log_p = query.scores.log_softmax(-1)
+        if query.tokens is not None:
+            log_p = (log_p - query.tokens.to(log_p)).clamp(min=NEVER)
+        return log_p.permute(1, 2, 0).contiguous(), final, None if query.mask is None else query.mask.bool().t()
 
     def _on(self, device: torch.device) -> Moves:
         import torch

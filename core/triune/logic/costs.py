@@ -8,9 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from triune.errors import TriuneError
+from triune.errors import TriuneError, listed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from triune.logic.formulas import Formula
     from triune.logic.ordering import Order
 
 SLACK = 512
@@ -25,17 +28,35 @@ class RuleCostError(TriuneError):
     """Exact inference with these rules costs more than its budget."""
 
 
+class UnansweredError(RuleCostError):
+    """No draw of an estimate satisfies the hard rules of an example."""
+
+    def __init__(self, unmet: Sequence[Formula], draws: int, examples: int, named: str = "") -> None:
+        self.unmet, self.draws, self.examples = tuple(unmet), draws, examples
+        super().__init__(
+            f"{named or 'formulas ' + listed(unmet)}: none of {draws:,} draws of the model satisfies what is hard on "
+            f"{examples} of the batch's examples, so nothing can be estimated for them; "
+            f"raise the budget's samples or edges, make a rule soft, or split it"
+        )
+
+    def of_rules(self, names: Sequence[str]) -> UnansweredError:
+        """Return the error that names rules."""
+        return UnansweredError(self.unmet, self.draws, self.examples, f"rules {listed(map(repr, names))}")
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What compiling may cost.
+    """What inference may cost.
 
     Attributes:
         edges: the most edges of what is compiled.
         seconds: the most time that compiling takes.
+        samples: how many draws of the model estimate what would be too much; 0: that is refused.
     """
 
     edges: int = 200_000
     seconds: float = 20.0
+    samples: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +64,7 @@ class Cost:
     """What one exact form costs.
 
     Attributes:
-        form: "table", "count tree", "automaton" or "circuit".
+        form: "table", "count tree", "automaton", "circuit", or "estimate from … draws".
         edges: operations an example, forward.
         width: of a circuit, the widest elimination in bits; of other forms, 0.
     """
@@ -90,7 +111,8 @@ def exhausted(budget: Budget, edges: int, seconds: float) -> RuleCostError:
 
 WAY_OUT = (
     "split rules that tie many labels together, name fewer labels in them, "
-    "say with at_most / exactly what is said by many pairs, or raise the budget"
+    "say with at_most / exactly what is said by many pairs, raise the budget, "
+    "or let it be estimated: Budget(samples=1000)"
 )
 
 

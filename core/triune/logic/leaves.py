@@ -28,6 +28,7 @@ class Leaves:
         runs: (choice, columns) of each choice and each stretch of yes-or-no variables.
         true: (columns,) the leaf that says that a label is true.
         variable: (leaves,) the variable of each leaf.
+        of_true: (columns,) the variable of each label.
     """
 
     many: int
@@ -35,10 +36,15 @@ class Leaves:
     runs: tuple[tuple[bool, int], ...]
     true: Tensor
     variable: Tensor
+    of_true: Tensor
 
     def log_weights(self, scores: Tensor) -> Tensor:
         """Return (leaves, batch) the log-probability of every value, for scores (batch, columns)."""
         return self._of(scores, _log_probabilities)
+
+    def weights(self, scores: Tensor) -> Tensor:
+        """Return (leaves, batch) the probability of every value, in double precision."""
+        return self._of(scores.double(), _probabilities)
 
     def relative_weights(self, scores: Tensor) -> Tensor:
         """Return (leaves, batch) log-probabilities less that of the variable's likeliest value, which so gets 0."""
@@ -48,13 +54,14 @@ class Leaves:
         """Return (leaves, batch) whether each value is drawn when all is free; `noise` is Gumbel, or 0 for the best."""
         return self._of(scores, lambda choice, piece: _winner(choice, piece, noise))
 
-    def score_gradient(self, weights: Tensor, flow: Tensor) -> Tensor:
+    def score_gradient(self, probabilities: Tensor, flow: Tensor) -> Tensor:
         """Return (batch, columns) the gradient of scores from that of log-probabilities (leaves, batch).
 
-        d log p_j / d score_k = [j = k] - p_k, for a softmax and for a sigmoid alike.
+        d log p_j / d score_k = [j = k] - p_k, for a softmax and for a sigmoid alike. `probabilities` of the values
+        are (leaves, batch).
         """
         total = flow.new_zeros((self.variables, flow.shape[1])).index_add_(0, self.variable, flow)
-        share = weights.index_select(0, self.true).exp_().mul_(total.index_select(0, self.variable[self.true]))
+        share = probabilities.index_select(0, self.true).mul_(total.index_select(0, self.of_true))
         return flow.index_select(0, self.true).sub_(share).t()
 
     def decided(self, picked: Tensor, free: Tensor) -> Tensor:
@@ -75,17 +82,17 @@ def leaves_of(variables: Variables, device: torch.device) -> Leaves:
     leaves = variables.leaves()[: len(variables.groups)]
     true = [leaves[variable][value] for variable, value in variables.places().values()]
     of_leaf = dict(sorted((leaf, variable) for variable, own in enumerate(leaves) for leaf in own))
-    return Leaves(
-        len(of_leaf),
-        len(leaves),
-        tuple(variables.runs()),
-        torch.tensor(true, device=device),
-        torch.tensor(list(of_leaf.values()), device=device),
-    )
+    variable = torch.tensor(list(of_leaf.values()), device=device)
+    columns = torch.tensor(true, device=device)
+    return Leaves(len(of_leaf), len(leaves), tuple(variables.runs()), columns, variable, variable[columns])
 
 
 def _log_probabilities(choice: bool, scores: Tensor) -> Tensor:
     return scores.log_softmax(0) if choice else logsigmoid(torch.cat((-scores, scores)))
+
+
+def _probabilities(choice: bool, scores: Tensor) -> Tensor:
+    return scores.softmax(0) if choice else torch.cat((-scores, scores)).sigmoid_()
 
 
 def _below_the_best(choice: bool, scores: Tensor) -> Tensor:

@@ -1,19 +1,17 @@
 """Circuits on tensors: every example of a batch at once, level by level, up for values and down for answers.
 
-Values are logarithms; false is -1e30, not minus infinity, so that differences stay numbers. Nodes of a level
-with about as many parts are computed together, the shorter padded; a level of many nodes is parted, so that
-padding stays below half, or below what one more step would cost.
+Values are plain numbers, fast and of a limited range, or logarithms; there false is -1e30, not minus infinity, so
+that differences stay numbers. Nodes of a level with about as many parts are computed together, the shorter padded;
+a level of many nodes is parted, so that padding stays below half, or below what one more step would cost.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch  # noqa: TID253 - this module is torch
 from torch import Tensor  # noqa: TID253
-from torch.autograd import Function  # noqa: TID253
-from torch.autograd.function import once_differentiable  # noqa: TID253
 
 from triune.logic.circuits import FALSE, TRUE, depths
 from triune.logic.variables import NEVER
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from triune.logic.circuits import Sketch
-    from triune.logic.leaves import Leaves
 
 FEW = 128
 """Padding that costs less than a step of its own."""
@@ -40,8 +37,7 @@ class Conjunctions:
 
     def up(self, values: Tensor) -> Tensor | None:
         """Compute the nodes from their parts."""
-        found, own = values.index_select(0, self.parts), values[self.first : self.last]
-        torch.sum(found.view(-1, self.last - self.first, values.shape[1]), 0, out=own).clamp_(min=NEVER)
+        torch.sum(self._found(values), 0, out=values[self.first : self.last]).clamp_(min=NEVER)
         return None
 
     def up_best(self, values: Tensor) -> None:
@@ -58,15 +54,36 @@ class Conjunctions:
         """Choose all parts of the nodes that are chosen."""
         self.down(chosen, None)
 
+    def multiply(self, values: Tensor) -> None:
+        """Compute the nodes from their parts, in plain numbers."""
+        torch.prod(self._found(values), 0, out=values[self.first : self.last])
+
+    def slopes(self, values: Tensor, slopes: Tensor) -> None:
+        """Add to the slope of each part: the node's, times the other parts. No division, as parts may be zero."""
+        found = self._found(values)
+        ones = torch.ones_like(found[:1])
+        before = torch.cat((ones, found[:-1])).cumprod(0)
+        after = torch.cat((ones, found.flip(0)[:-1])).cumprod(0).flip(0)
+        others = before.mul_(after).mul_(slopes[self.first : self.last])
+        slopes.index_add_(0, self.parts, others.view(-1, slopes.shape[1]))
+
+    def _found(self, values: Tensor) -> Tensor:
+        return values.index_select(0, self.parts).view(-1, self.last - self.first, values.shape[1])
+
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """Nodes `first` to `last` that are one of their pairs; `left` and `right` are (pairs, nodes), flat."""
+    """Nodes `first` to `last` that are one of their pairs; `left` and `right` are (pairs, nodes), flat.
+
+    `both` is left, then right; `crossed` is right, then left.
+    """
 
     first: int
     last: int
     left: Tensor
     right: Tensor
+    both: Tensor
+    crossed: Tensor
 
     def up(self, values: Tensor) -> Tensor | None:
         """Compute the nodes as log-sum-exp of their pairs; return (pairs, nodes, batch) the share of each pair."""
@@ -97,6 +114,17 @@ class Choices:
         pairs = noise(self._pairs(values))
         best = torch.zeros_like(pairs).scatter_(0, pairs.argmax(0, keepdim=True), 1.0)
         self.down(chosen, best)
+
+    def multiply(self, values: Tensor) -> None:
+        """Compute the nodes as the sum of their pairs' products, in plain numbers."""
+        pairs = values.index_select(0, self.left).mul_(values.index_select(0, self.right))
+        torch.sum(pairs.view(-1, self.last - self.first, values.shape[1]), 0, out=values[self.first : self.last])
+
+    def slopes(self, values: Tensor, slopes: Tensor) -> None:
+        """Add to the slope of each part of a pair: the node's, times the other part."""
+        others = values.index_select(0, self.crossed).view(-1, self.last - self.first, values.shape[1])
+        others.mul_(slopes[self.first : self.last])
+        slopes.index_add_(0, self.both, others.view(-1, values.shape[1]))
 
     def _pairs(self, values: Tensor) -> Tensor:
         pairs = values.index_select(0, self.left).add_(values.index_select(0, self.right))
@@ -135,6 +163,26 @@ class Circuit:
             step.down(down, share)
         return down[: self.leaves]
 
+    def products(self, weights: Tensor, coins: Tensor) -> Tensor:
+        """Return (rows, batch) the value of every node, in plain numbers."""
+        values = weights.new_empty((self.rows, weights.shape[1]))
+        values[: len(weights)] = weights
+        if len(coins):
+            values[len(weights) : self.leaves] = coins
+        values[self.leaves + FALSE] = 0.0
+        values[self.leaves + TRUE] = 1.0
+        for step in self.steps:
+            step.multiply(values)
+        return values
+
+    def slopes(self, values: Tensor, slope: Tensor) -> Tensor:
+        """Return (leaves, batch) the derivative of a function of the root, of the slope (batch,) there."""
+        slopes = torch.zeros_like(values)
+        slopes[self.root] = slope
+        for step in reversed(self.steps):
+            step.slopes(values, slopes)
+        return slopes[: self.leaves]
+
     def picked(self, values: Tensor, noise: Callable[[Tensor], Tensor]) -> Tensor:
         """Return (leaves, batch) whether each leaf belongs to the case chosen from the root down."""
         chosen = torch.zeros_like(values)
@@ -150,27 +198,6 @@ class Circuit:
         values[self.leaves + FALSE] = NEVER
         values[self.leaves + TRUE] = 0.0
         return values
-
-
-class LogValue(Function):
-    """The logarithm of a circuit's value; its gradient is one pass down, the marginals of the leaves."""
-
-    @staticmethod
-    def forward(ctx: Any, scores: Tensor, coins: Tensor, circuit: Circuit, leaves: Leaves) -> Tensor:  # noqa: ANN401
-        """Return (batch,) the root's value, for scores (batch, columns) and coin weights (coins, batch)."""
-        weights = leaves.log_weights(scores)
-        values, shares = circuit.values(weights, coins)
-        ctx.circuit, ctx.leaves = circuit, leaves
-        ctx.save_for_backward(weights, values[circuit.root] > NEVER / 2, *shares)
-        return values[circuit.root].clone()
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:  # noqa: ANN401
-        """Return the gradients of scores and coins; none where the circuit is false."""
-        weights, possible, *shares = ctx.saved_tensors
-        flow = ctx.circuit.flow(gradient * possible, shares)
-        return ctx.leaves.score_gradient(weights, flow[: len(weights)]), flow[len(weights) :], None, None
 
 
 def levelled(sketch: Sketch, root: int, device: torch.device) -> Circuit:
@@ -221,7 +248,7 @@ def _step(
     pairs = [_filled(sketch.choices[node], parts, (FALSE, TRUE)) for node in nodes]
     left = _flat([[rows[one] for one, _ in of] for of in pairs], device)
     right = _flat([[rows[one] for _, one in of] for of in pairs], device)
-    return Choices(first, last, left, right)
+    return Choices(first, last, left, right, torch.cat((left, right)), torch.cat((right, left)))
 
 
 def _filled(of: Sequence[One], size: int, filler: One) -> list[One]:

@@ -175,7 +175,7 @@ def _traced(
     for token in reversed(range(len(log_p))):
         came = before(token, state)
         which = moves.between[came, state]
-        weights = log_p[token].masked_fill(~allowed[which].t(), NEVER)
+        weights = log_p[token].masked_fill(~allowed[which].t(), 4 * NEVER)  # behind tags that cost as much as can be
         tags.append(prefer(weights).argmax(0))
         state = came
     return torch.stack(tags[::-1])

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from triune.logic.assembly import assembled
-from triune.logic.variables import NEVER, variables_of
+from triune.logic.variables import variables_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from triune.logic.formulas import Formula
     from triune.logic.leaves import Leaves
     from triune.logic.levels import Circuit
+    from triune.logic.queries import Query
     from triune.logic.variables import Space, Variables
 
 CHUNK = 2**23
@@ -59,30 +60,30 @@ class Network:
         _, leaves = self._on(scores.device)
         return leaves.log_weights(scores)[leaves.true].t()
 
-    def log_z(self, scores: Tensor, penalties: Tensor, mask: Tensor | None) -> Tensor:
+    def log_z(self, query: Query) -> Tensor:
         """Return (batch,) log E exp(-penalties of what is broken); -1e30, without gradient, where none is allowed."""
-        from triune.logic.levels import LogValue
+        from triune.logic.values import log_value
 
-        value: Tensor = LogValue.apply(scores, _coins(penalties), *self._on(scores.device))  # type: ignore[no-untyped-call]
-        return value
+        return log_value(query.scores, query.penalties, *self._on(query.scores.device))
 
-    def best(self, scores: Tensor, penalties: Tensor, mask: Tensor | None) -> Tensor:
+    def best(self, query: Query) -> Tensor:
         """Return (batch, columns) whether each label is true in the likeliest assignment."""
         import torch
 
-        circuit, leaves = self._on(scores.device)
-        values = circuit.best_values(leaves.relative_weights(scores), torch.cat((-penalties, 0 * penalties)))
+        (circuit, leaves), penalties = self._on(query.scores.device), query.penalties
+        values = circuit.best_values(leaves.relative_weights(query.scores), torch.cat((-penalties, 0 * penalties)))
         picked = circuit.picked(values, lambda pairs: pairs)[: leaves.many]
-        return leaves.decided(picked, leaves.drawn(scores, lambda shape: 0.0))
+        return leaves.decided(picked, leaves.drawn(query.scores, lambda shape: 0.0))
 
-    def draws(
-        self, n: int, scores: Tensor, penalties: Tensor, mask: Tensor | None, generator: Generator | None
-    ) -> Tensor:
+    def draws(self, n: int, query: Query) -> Tensor:
         """Return (n, batch, columns) whether each label is true in each draw."""
         import torch
 
-        (circuit, leaves), noise = self._on(scores.device), gumbel(scores, generator)
-        values, _ = circuit.values(leaves.log_weights(scores), _coins(penalties))
+        from triune.logic.values import log_coins
+
+        scores = query.scores
+        (circuit, leaves), noise = self._on(scores.device), gumbel(scores, query.generator)
+        values, _ = circuit.values(leaves.log_weights(scores), log_coins(query.penalties))
         answers = torch.empty((n, *scores.shape), dtype=torch.bool, device=scores.device)
         for some in torch.split(answers, max(1, CHUNK // values.numel())):
             repeated, many = values.repeat(1, len(some)), scores.repeat(len(some), 1)
@@ -97,17 +98,6 @@ class Network:
         if device not in self.made:
             self.made[device] = (levelled(self.sketch, self.root, device), leaves_of(self.variables, device))
         return self.made[device]
-
-
-def _coins(penalties: Tensor) -> Tensor:
-    """Return (2 · formulas, batch) the log-probabilities that coins are off, then that they are on."""
-    import torch
-
-    if not len(penalties):
-        return penalties
-    positive = penalties > 0
-    on = torch.where(positive, (-torch.expm1(-torch.where(positive, penalties, 1.0))).log(), NEVER)
-    return torch.cat((-penalties, on))
 
 
 def gumbel(like: Tensor, generator: Generator | None) -> Callable[[Sequence[int]], Tensor]:

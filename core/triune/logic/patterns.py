@@ -11,10 +11,10 @@ from triune.logic.variables import NEVER
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from torch import Generator, Tensor
+    from torch import Tensor
 
     from triune.logic.formulas import Formula
-    from triune.logic.inference import Engine
+    from triune.logic.queries import Engine, Query
 
     Maker = Callable[[Sequence[Formula], Sequence[Formula]], Engine]
     Pattern = tuple[int, ...]
@@ -83,39 +83,36 @@ class ByPattern:
         """Return the log-probability of every label."""
         return self.of(self._silence)[0].log_probabilities(scores)
 
-    def log_z(self, scores: Tensor, penalties: Tensor, mask: Tensor | None) -> Tensor:
+    def log_z(self, query: Query) -> Tensor:
         """Return (batch,)."""
         import torch
 
         pieces, order = [], []
-        for rows, engine, some in self._parted(penalties):
-            pieces.append(engine.log_z(scores[rows], some, None if mask is None else mask[rows]))
+        for rows, engine, kept in self._parted(query.penalties):
+            pieces.append(engine.log_z(query.of(rows, kept)))
             order.append(rows)
         return torch.cat(pieces)[torch.cat(order).argsort()]
 
-    def best(self, scores: Tensor, penalties: Tensor, mask: Tensor | None) -> Tensor:
+    def best(self, query: Query) -> Tensor:
         """Return booleans in the shape of the scores."""
         import torch
 
-        answers = torch.zeros(scores.shape, dtype=torch.bool, device=scores.device)
-        for rows, engine, some in self._parted(penalties):
-            answers[rows] = engine.best(scores[rows], some, None if mask is None else mask[rows])
+        answers = torch.zeros(query.scores.shape, dtype=torch.bool, device=query.scores.device)
+        for rows, engine, kept in self._parted(query.penalties):
+            answers[rows] = engine.best(query.of(rows, kept))
         return answers
 
-    def draws(
-        self, n: int, scores: Tensor, penalties: Tensor, mask: Tensor | None, generator: Generator | None
-    ) -> Tensor:
+    def draws(self, n: int, query: Query) -> Tensor:
         """Return booleans (n, *shape of the scores)."""
         import torch
 
-        answers = torch.zeros((n, *scores.shape), dtype=torch.bool, device=scores.device)
-        for rows, engine, some in self._parted(penalties):
-            own = None if mask is None else mask[rows]
-            answers[:, rows] = engine.draws(n, scores[rows], some, own, generator)
+        answers = torch.zeros((n, *query.scores.shape), dtype=torch.bool, device=query.scores.device)
+        for rows, engine, kept in self._parted(query.penalties):
+            answers[:, rows] = engine.draws(n, query.of(rows, kept))
         return answers
 
-    def _parted(self, penalties: Tensor) -> Iterator[tuple[Tensor, Engine, Tensor]]:
-        """Yield (rows, engine, penalties of its formulas) for each pattern of a batch."""
+    def _parted(self, penalties: Tensor) -> Iterator[tuple[Tensor, Engine, list[int]]]:
+        """Yield (rows, engine, its formulas) for each pattern of a batch."""
         import torch
 
         how = (penalties > 0).long() + (penalties >= -NEVER / 2).long()
@@ -123,4 +120,4 @@ class ByPattern:
         for place in range(patterns.shape[1]):
             rows = (of_row == place).nonzero()[:, 0]
             engine, kept = self.of(tuple(patterns[:, place].tolist()))
-            yield rows, engine, penalties[kept][:, rows]
+            yield rows, engine, kept

@@ -15,7 +15,7 @@ from triune.logic.automata import Automaton, explored
 from triune.logic.formulas import FormulaError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Sequence
 
     Lookup = Callable[..., frozenset[int]]
 
@@ -78,15 +78,25 @@ def language(pattern: str, tags: int, among: Lookup) -> Automaton[bool]:
     return explored(_read(pattern, tags, among), move, tags, says)
 
 
-def translated(pattern: str, among: Lookup) -> str:
-    """Return a pattern as a regular expression over characters, tag number n being U+E000 + n."""
-    pieces = []
-    for sign, names in _tokens(pattern):
-        if names is None:
-            pieces.append(sign)
-        else:
-            pieces.append(f"[{''.join(chr(0xE000 + one) for one in sorted(among(*names)))}\uf8ff]")
-    return "".join(pieces)
+def checked(pattern: str) -> None:
+    """Read a pattern for its form alone.
+
+    Raises:
+        FormulaError: it cannot be read.
+    """
+    _read(pattern, 1, lambda *_: frozenset({0}))
+
+
+def accepts(pattern: str, sequence: Sequence[int], tags: int, among: Lookup) -> bool:
+    """Return whether a sequence of tags is of the language of a pattern.
+
+    Raises:
+        FormulaError: the pattern cannot be read.
+    """
+    left = _read(pattern, tags, among)
+    for tag in sequence:
+        left = after(left, tag)
+    return may_end(left)
 
 
 def may_end(language: Language) -> bool:

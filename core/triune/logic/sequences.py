@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from triune.logic.automata import Automaton, explored
 from triune.logic.formulas import And
-from triune.logic.regular import language, translated
+from triune.logic.regular import accepts, checked, language
 from triune.logic.tags import Sequential, among, like
 
 if TYPE_CHECKING:
@@ -217,12 +217,15 @@ class Matches(Sequential):
 
     pattern: str
 
+    def __post_init__(self) -> None:
+        """Refuse a pattern that cannot be read, where it is written."""
+        checked(self.pattern)
+
     def holds(self, true: Collection[str | int]) -> bool:
         """Return whether the sequence is of the language."""
         tags = [str(one) for one in true]
         known = tuple(dict.fromkeys(tags))
-        text = "".join(chr(ord("\ue000") + known.index(one)) for one in tags)
-        return re.fullmatch(translated(self.pattern, lambda *of: among(known, *of)), text, re.DOTALL) is not None
+        return accepts(self.pattern, [known.index(one) for one in tags], len(known), lambda *of: among(known, *of))
 
     @property
     def patterns(self) -> tuple[str, ...]:

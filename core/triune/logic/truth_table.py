@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from triune.logic.costs import Cost, affordable
@@ -13,10 +13,12 @@ from triune.logic.variables import NEVER, variables_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import Generator, Tensor
+    import torch
+    from torch import Tensor
 
     from triune.logic.costs import Budget
     from triune.logic.formulas import Formula
+    from triune.logic.queries import Query
     from triune.logic.variables import Space
 
 
@@ -31,6 +33,9 @@ class TruthTable:
 
     allowed: tuple[bool, ...]
     broken: tuple[tuple[bool, ...], ...]
+    tables: dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor | None]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     @property
     def cost(self) -> Cost:
@@ -46,40 +51,48 @@ class TruthTable:
         """Return (batch, labels)."""
         return scores.log_softmax(-1)
 
-    def log_z(self, scores: Tensor, penalties: Tensor, mask: Tensor | None) -> Tensor:
+    def log_z(self, query: Query) -> Tensor:
         """Return (batch,) log sum_k p_k exp(-penalty_k); -1e30, without gradient, where no label is allowed."""
         import torch
 
-        log_p = self._weighed(scores, penalties)
+        log_p = self._weighed(query)
         top = log_p.amax(-1, keepdim=True).detach()  # torch's own logsumexp rounds its gradient far from zero
         possible = top[:, 0] > NEVER / 2
         shares = torch.where(possible[:, None], log_p - top, 0.0).exp()
         return torch.where(possible, shares.sum(-1).log() + top[:, 0], NEVER)
 
-    def best(self, scores: Tensor, penalties: Tensor, mask: Tensor | None) -> Tensor:
+    def best(self, query: Query) -> Tensor:
         """Return (batch, labels) true at the likeliest label."""
         from torch.nn.functional import one_hot
 
-        return one_hot(self._weighed(scores, penalties).argmax(-1), len(self.allowed)).bool()
+        return one_hot(self._weighed(query).argmax(-1), len(self.allowed)).bool()
 
-    def draws(
-        self, n: int, scores: Tensor, penalties: Tensor, mask: Tensor | None, generator: Generator | None
-    ) -> Tensor:
+    def draws(self, n: int, query: Query) -> Tensor:
         """Return (n, batch, labels) true at the label drawn."""
         import torch
         from torch.nn.functional import one_hot
 
-        p = self._weighed(scores, penalties).softmax(-1)
-        drawn = torch.multinomial(p, n, replacement=True, generator=generator).t()
+        p = self._weighed(query).softmax(-1)
+        drawn = torch.multinomial(p, n, replacement=True, generator=query.generator).t()
         return one_hot(drawn, len(self.allowed)).bool()
 
-    def _weighed(self, scores: Tensor, penalties: Tensor) -> Tensor:
+    def _weighed(self, query: Query) -> Tensor:
+        broken, forbidden = self._on(query.scores)
+        log_p = query.scores.log_softmax(-1)
+        if len(self.broken):
+            log_p = log_p - (query.penalties.t() @ broken).clamp(max=-NEVER)
+        return log_p.clamp(min=NEVER) if forbidden is None else log_p.masked_fill(forbidden, NEVER).clamp(min=NEVER)
+
+    def _on(self, scores: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the table, and what is forbidden if anything is, as tensors beside scores."""
         import torch
 
-        broken = torch.tensor(self.broken, dtype=scores.dtype, device=scores.device).view(-1, len(self.allowed))
-        allowed = torch.tensor(self.allowed, device=scores.device)
-        log_p = scores.log_softmax(-1) - (penalties.t() @ broken).clamp(max=-NEVER)
-        return log_p.masked_fill(~allowed, NEVER).clamp(min=NEVER)
+        key = (scores.device, scores.dtype)
+        if key not in self.tables:
+            broken = torch.tensor(self.broken, dtype=scores.dtype, device=scores.device).view(-1, len(self.allowed))
+            forbidden = None if all(self.allowed) else ~torch.tensor(self.allowed, device=scores.device)
+            self.tables[key] = (broken, forbidden)
+        return self.tables[key]
 
 
 def truth_table(formulas: Sequence[Formula], always: Sequence[Formula], space: Space, budget: Budget) -> TruthTable:

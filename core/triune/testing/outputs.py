@@ -125,10 +125,25 @@ def constraints(subject: Subject) -> Iterator[str]:
                 "batch.labelled or whether gradients are kept"
             )
         *parts, _ = subject.batches()
-        pieces = torch.split(raw.scores, [len(part.rows) for part in parts])
-        alone = [_constrained(subject, replace(raw, scores=one), part) for one, part in zip(pieces, parts, strict=True)]
+        pieces = _split(raw, [len(part.rows) for part in parts])
+        alone = [_constrained(subject, one, part) for one, part in zip(pieces, parts, strict=True)]
         if not torch.allclose(training, torch.cat(alone), rtol=1e-4, atol=1e-5):
             yield "constrain_outputs answers differently for an example in another batch: treat each example alone"
+
+
+def _split(outputs: Outputs, sizes: list[int]) -> list[Outputs]:
+    """Return the outputs of a batch as those of its parts, everything in them with a first dimension of examples."""
+    import torch
+
+    def pieces(tensor: Tensor | None) -> list[Tensor | None]:
+        return [None] * len(sizes) if tensor is None else list(torch.split(tensor, sizes))
+
+    columns = [pieces(one) for one in (outputs.hidden, outputs.mask, outputs.read)]
+    scores = torch.split(outputs.scores, sizes)
+    return [
+        replace(outputs, scores=own, hidden=hidden, mask=mask, read=read)
+        for own, hidden, mask, read in zip(scores, *columns, strict=True)
+    ]
 
 
 def _outputs(subject: Subject, batch: Batch) -> Outputs:

@@ -20,6 +20,7 @@ TRAINING: Mapping[str, object] = {
     "learning_rate": 0.01,
     "threads": 1,
     "device": "cpu",
+    "baselines": False,
 }
 
 
@@ -107,8 +108,7 @@ def name_of(cls: type) -> str:
 def as_in_a_run(seed: int) -> Iterator[None]:
     """Compute on one thread from a seed inside the block, as a run does; give random states back after it."""
     from triune.machine import threads
-    from triune.runs import seed_everything
-    from triune.state import random_state, set_random_state
+    from triune.state import random_state, seed_everything, set_random_state
 
     before = random_state()
     try:

@@ -77,9 +77,10 @@ class ToyTask:
 
     @hookimpl
     def build_model(self, run: Run, data: Data) -> Bundle:
-        """Decide a `Blocks` for the labels of the training table."""
+        """Decide a `Blocks` for the labels of the training table, or, where it has none, of the others."""
         kind = Binaries if self.multi_label else Categorical
-        space = run.finished.space if run.finished else kind(labels_in_order(data.labels("train")))  # type: ignore[arg-type]
+        columns = [labels_in_order(cells) for split in data.splits if (cells := data.labels(split)) is not None]
+        space = run.finished.space if run.finished else kind(next(filter(None, columns), ()))
         return Bundle(
             model=Blocks(len(space.labels), dropout=self.dropout),
             space=space,

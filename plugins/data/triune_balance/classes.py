@@ -29,6 +29,11 @@ class Classes:
     @classmethod
     def of(cls, data: Data) -> Classes:
         """Return the classes of the training table."""
+        if data.tokenised:
+            raise DataError(
+                f"{data.place('train')}: examples are sequences of tags, which cannot be balanced as wholes; "
+                "leave balance out"
+            )
         cells = data.labels("train")
         found = [None] * len(data.train) if cells is None else [label_set(cell) for cell in cells]
         sets = tuple(None if labels is None else tuple(map(str, labels)) for labels in found)

@@ -9,9 +9,10 @@ from pydantic import Field, field_validator
 
 from triune import hookimpl
 from triune.config import InputPath  # noqa: TC001 - pydantic reads the annotation
-from triune.data import SPLITS, Data, Source, fingerprint
-from triune.errors import DataError, listed, nearest
-from triune.tables import Columns, assembled
+from triune.data import SPLITS, Data, Source
+from triune.errors import DataError
+from triune.reading import known_encoding
+from triune.tables import Columns, assembled, checked_frames, framed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,11 +43,7 @@ class Table:
         @field_validator("encoding")
         @classmethod
         def _is_known(cls, encoding: str) -> str:
-            try:
-                "a".encode(encoding)
-            except (LookupError, UnicodeError, ValueError):
-                raise ValueError(f"{encoding!r} is no text encoding; usual ones: utf-8, cp1252, utf-16") from None
-            return encoding
+            return known_encoding(encoding)
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -58,17 +55,7 @@ class Table:
         Raises:
             DataError: a name is no split, or a value no frame.
         """
-        import pandas as pd
-
-        for split, frame in frames.items():
-            if split not in SPLITS:
-                raise DataError(f"data[{split!r}]: not a split; splits: {listed(SPLITS)}{nearest(split, SPLITS)}")
-            if not isinstance(frame, pd.DataFrame):
-                raise DataError(
-                    f"data[{split!r}]: found {type(frame).__name__}, wanted a pandas DataFrame; "
-                    "pass one, or name a file in the configuration"
-                )
-        self.frames = dict(frames)
+        self.frames = checked_frames(frames)
 
     def reading(self, source: str | Path | pd.DataFrame) -> Table:
         """Return a plugin that brings one file or frame as the test table, its columns named as in this one.
@@ -88,7 +75,8 @@ class Table:
     @hookimpl
     def load_data(self, run: Run) -> Data:
         """Return the tables; of a finished run that is opened again with frames, these alone."""
-        from triune_table.files import described, read
+        from triune.reading import described
+        from triune_table.files import read
 
         files = {split: getattr(self.config, split) for split in SPLITS if split not in self.frames}
         if run.finished is not None and self.frames:
@@ -104,7 +92,7 @@ class Table:
         for split in SPLITS:
             try:
                 if split in self.frames:
-                    tables[split], sources[split] = _frame(split, self.frames[split])
+                    tables[split], sources[split] = framed(split, self.frames[split])
                 elif files.get(split) is not None:
                     place = described(files[split], run.folder)
                     tables[split], sources[split] = read(files[split], place, self.config)
@@ -113,12 +101,3 @@ class Table:
         if problems:
             raise DataError("\n".join(problems))
         return assembled(self.config, tables, sources)
-
-
-def _frame(split: str, frame: pd.DataFrame) -> tuple[pd.DataFrame, Source]:
-    import pandas as pd
-
-    table = frame.copy(deep=False)
-    table.columns = pd.Index([str(name) for name in frame.columns], dtype=object)
-    table.index = pd.RangeIndex(len(frame), name="row")
-    return table, Source(f"the frame given as {split}", "row", fingerprint(frame), len(frame))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from triune.data import Source
-from triune.errors import DataError, listed, nearest
-from triune_table.rows import decoded, delimited, json_lines, parquet
+from triune.errors import DataError, listed
+from triune.reading import bytes_of, decoded, unzipped
+from triune_table.rows import delimited, json_lines, parquet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,11 +45,6 @@ class Reading(Protocol):
         ...
 
 
-def described(path: Path, folder: Path) -> str:
-    """Return a path as a reader of the configuration knows it: from its folder where it lies below."""
-    return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
-
-
 def read(path: Path, place: str, reading: Reading) -> tuple[pd.DataFrame, Source]:
     """Return a file as a raw frame, its index holding the line or row of each example.
 
@@ -62,34 +56,19 @@ def read(path: Path, place: str, reading: Reading) -> tuple[pd.DataFrame, Source
     Raises:
         DataError: the file cannot be read as what it is said to be; it says where.
     """
-    written = _bytes(path, place)
+    written = bytes_of(path, place)
     kind = _format(path, place) if reading.format == "auto" else reading.format
     if not written:
         raise DataError(f"{place}: the file is empty; give it a header and examples")
     if kind == "parquet":
         frame = parquet(written, place)
     else:
-        text = decoded(_unzipped(written, place), reading.encoding, place)
+        text = decoded(unzipped(written, place), reading.encoding, place)
         if kind == "jsonl":
             frame = json_lines(text, place)
         else:
             frame = delimited(text, place, "\t" if kind == "tsv" else ",", reading.quote)
     return frame, Source(place, str(frame.index.name), sha256(written).hexdigest(), len(frame))
-
-
-def _bytes(path: Path, place: str) -> bytes:
-    if path.is_dir():
-        files = sorted(one.name for one in path.iterdir() if one.is_file())
-        raise DataError(f"{place}: a folder, and a file is needed; files in it: {listed(files) or 'none'}")
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        if not path.parent.is_dir():
-            raise DataError(f"{place}: no such file, and no folder {str(path.parent)!r} either") from None
-        files = sorted(one.name for one in path.parent.iterdir() if one.is_file())
-        raise DataError(f"{place}: no such file{nearest(path.name, files)}; name one that exists") from None
-    except OSError as error:
-        raise DataError(f"{place}: cannot be read: {error.strerror}; check the file and its permissions") from error
 
 
 def told_format(path: Path) -> str | None:
@@ -109,12 +88,3 @@ def _format(path: Path, place: str) -> str:
             f"known: {listed(SUFFIXES)}; rename it, or name data.format"
         )
     return told
-
-
-def _unzipped(written: bytes, place: str) -> bytes:
-    if not written.startswith(b"\x1f\x8b"):
-        return written
-    try:
-        return gzip.decompress(written)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{place}: the gzip file is damaged ({error}); fetch or write it again") from error

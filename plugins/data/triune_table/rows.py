@@ -2,45 +2,18 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import json
-import re
 from io import BytesIO, StringIO
 from typing import TYPE_CHECKING
 
 from triune.errors import DataError, EnvironmentProblem
+from triune.reading import first_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import pandas as pd
-
-UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-
-
-def decoded(written: bytes, encoding: str, place: str) -> str:
-    """Return the text of a file, without byte-order mark.
-
-    Raises:
-        DataError: a byte does not fit the encoding, or the text holds NUL.
-    """
-    try:
-        text = written.decode(encoding).removeprefix("\ufeff")
-    except UnicodeError as error:
-        start = error.start if isinstance(error, UnicodeDecodeError) else 0
-        line = written.count(b"\n", 0, start) + 1
-        others = "utf-16" if written.startswith(UTF_16) else "cp1252 (Windows), latin-1, utf-16"
-        raise DataError(
-            f"{place}:{line}: byte 0x{written[start]:02X} does not fit the encoding {encoding!r}; "
-            f"name the file's own as data.encoding: {others}"
-        ) from None
-    if "\0" in text:
-        line = len(re.findall(r"\r\n|\r|\n", text[: text.index("\0")])) + 1
-        raise DataError(f"{place}:{line}: a NUL character, which no text holds; remove it, or name data.encoding")
-    if not text.strip():
-        raise DataError(f"{place}: the file holds nothing but blanks; give it examples")
-    return text
 
 
 def delimited(text: str, place: str, delimiter: str, quote: str | None) -> pd.DataFrame:
@@ -66,7 +39,7 @@ def delimited(text: str, place: str, delimiter: str, quote: str | None) -> pd.Da
             rows.append(row)
             lines.append(line)
     if problems:
-        raise DataError(_first(problems))
+        raise DataError(first_of(problems))
     header = [name.strip() for name in rows[0]]
     if len(rows) == 1:
         raise DataError(f"{place}: a header and no examples; columns: {', '.join(header)}; give it examples")
@@ -137,7 +110,7 @@ def json_lines(text: str, place: str) -> pd.DataFrame:
             except (ValueError, RecursionError) as error:
                 problems.append(f"{place}:{line}: {error}")
     if problems:
-        raise DataError(_first(problems))
+        raise DataError(first_of(problems))
     columns = {name: [row.get(name) for row in rows] for name in dict.fromkeys(name for row in rows for name in row)}
     return _of_columns(columns, pd.Index(lines, name="line"))
 
@@ -199,8 +172,3 @@ def _of_columns(columns: dict[str, list[object]] | dict[int, list[object]], inde
 
     frame = pd.DataFrame({name: pd.Series(cells, index=index, dtype=object) for name, cells in columns.items()})
     return frame.set_axis(index)
-
-
-def _first(problems: Sequence[str], most: int = 5) -> str:
-    rest = len(problems) - most
-    return "\n".join([*problems[:most], *([f"… and {rest} more"] if rest > 0 else [])])

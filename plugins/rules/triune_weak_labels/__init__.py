@@ -40,6 +40,11 @@ class WeakLabels:
         smoothing: float = Field(
             0.01, ge=0, allow_inf_nan=False, description="For dawid-skene: added to each count of a rule's answers."
         )
+        silent_tokens: Literal["outside", "unlabelled"] = Field(
+            "outside",
+            description="Of tasks that tag tokens: what a token is on which no rule speaks, in an example that some "
+            "rule speaks of: O, or without a label.",
+        )
         import_votes: InputPath | None = Field(
             None, description="A WRENCH file whose votes join those of the rules, by text; label.json beside it."
         )
@@ -73,27 +78,32 @@ class WeakLabels:
         from triune.types import RuleLabels
         from triune_weak_labels.choosing import chosen
         from triune_weak_labels.reporting import summary
+        from triune_weak_labels.tokens import outside
         from triune_weak_labels.votes import gold_places
         from triune_weak_labels.voting import decided
 
-        if space.kind != "categorical":
+        if space.kind == "binaries":
             raise PlanError(["weak-labels: votes decide one label of several, and here several may hold at once"])
         texts = examples[roles["text"]].tolist()
-        votes, notes = self.votes(rules, space, texts)
+        tags = space.kind == "tags"
+        votes, notes = self.votes_on_tokens(rules, space, texts) if tags else self.votes(rules, space, texts)
         known = gold_places({label: gold[label].to_numpy() for label in space.labels}, space.labels)
-        self.written = (votes, texts, known)
+        self.written = None if tags else (votes, texts, known)
         one = chosen(votes, self.config.model, known, self.config.smoothing)
         generator = run.generators.numpy("weak-labels")
         found = one.probabilities
         if self.config.hard:
             found = np.eye(len(space.labels))[decided(found, generator)]
-        silent = ~votes.spoken | (one.probabilities.max(axis=1) < self.config.min_confidence)
-        found = np.where(silent[:, None], np.nan, found)
-        unsure = int((silent & votes.spoken).sum())
+        spoken = votes.spoken
+        if tags and self.config.silent_tokens == "outside":
+            spoken = outside(found, spoken, space.labels, np.asarray([len(text) for text in texts], dtype=np.int64))
+        unlikely = votes.spoken & (one.probabilities.max(axis=1) < self.config.min_confidence)
+        found = np.where((~spoken | unlikely)[:, None], np.nan, found)
+        unsure = int(unlikely.sum())
         if unsure:
             notes.append(f"{unsure} examples stay unlabelled, being less sure than {self.config.min_confidence:g}")
         said = [*notes, *one.notes, *summary(votes, one, known, generator)]
-        table = pd.DataFrame(found, index=examples.index, columns=list(space.labels))
+        table = pd.DataFrame(found, index=gold.index, columns=list(space.labels))
         return RuleLabels(table, tuple(f"weak-labels: {note}" for note in said))
 
     def votes(self, rules: GroundedRules, space: OutputSpace, texts: Sequence[str]) -> tuple[Votes, list[str]]:
@@ -118,6 +128,27 @@ class WeakLabels:
                 ["weak-labels: no rule votes for a label: name rules under rules, or a file of votes as import_votes"]
             )
         return votes, notes
+
+    def votes_on_tokens(
+        self, rules: GroundedRules, space: OutputSpace, texts: Sequence[Sequence[str]]
+    ) -> tuple[Votes, list[str]]:
+        """Return the votes of rules on tokens, laid end to end, and what was left out."""
+        import numpy as np
+
+        from triune_weak_labels.tokens import token_votes
+
+        files = [name for name in ("import_votes", "export_votes") if getattr(self.config, name) is not None]
+        if files:
+            raise PlanError(
+                [f"weak-labels: {files[0]}: files of votes have one vote an example, and this task tags tokens"]
+            )
+        votes, mute = token_votes(rules, space.labels, np.asarray([len(text) for text in texts], dtype=np.int64))
+        if not votes.names:
+            raise PlanError(
+                ["weak-labels: no rule speaks of tokens: write some with token, token_regex or span_regex as 'when'"]
+            )
+        left = f"left out, as they speak of no single token: rules {listed(repr(one.name) for one in mute)}"
+        return votes, [left] if mute else []
 
     @hookimpl
     def export(self) -> None:

@@ -4,24 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from triune.examples import Examples, Ragged
+from triune.examples import Examples, Ragged, weights_of
 from triune.models import locate
+from triune.pretrained import head_of, length_limit, save, tokenizer_of
 from triune.spaces import Binaries, Categorical, OutputSpace, target_matrix
 from triune.types import Bundle, Outputs
-from triune_text_classification.labels import shares_of, space_of
-from triune_text_classification.network import (
-    head_of,
-    length_limit,
-    network_of,
-    save,
-    start_at,
-    tokenizer_of,
-)
+from triune_text_classification.labels import check_texts, shares_of, space_of
+from triune_text_classification.network import network_of, start_at
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from triune import Run
     from triune.data import Data
     from triune_text_classification import TextClassification
@@ -29,6 +20,7 @@ if TYPE_CHECKING:
 
 def bundle(config: TextClassification.Config, run: Run, data: Data) -> Bundle:
     """Return the model, pretrained or of a finished run, and how it is fed and saved."""
+    check_texts(data)
     space = run.finished.space if run.finished else space_of(data, config.multi_label, config.labels)
     source = run.finished.model if run.finished else locate(config.model, run.folder).path
     tokenizer = tokenizer_of(source, config.model)
@@ -68,13 +60,3 @@ def encode(data: Data, split: str, space: OutputSpace, tokenizer: Any, limit: in
         weights=weights_of(data, split),
         split=split,
     )
-
-
-def weights_of(data: Data, split: str) -> NDArray[np.float32]:
-    """Return (examples,) how much each counts: 1 where no column says."""
-    import numpy as np
-
-    table, column = data.splits[split], data.roles.get("weight")
-    if column is None or column not in table.columns:
-        return np.ones(len(table), dtype=np.float32)
-    return table[column].to_numpy(dtype=np.float32)

@@ -13,6 +13,20 @@ if TYPE_CHECKING:
     from triune.types import LabelValue
 
 
+def check_texts(data: Data) -> None:
+    """Refuse lists of tokens.
+
+    Raises:
+        DataError: the texts are such.
+    """
+    if data.tokenised:
+        place = data.place(next(iter(data.splits)))
+        raise DataError(
+            f"{place}: texts are lists of tokens, and this task labels whole texts: join the tokens, or name a task "
+            "that tags tokens"
+        )
+
+
 def space_of(data: Data, multi_label: bool | None, given: tuple[LabelValue, ...] | None = None) -> OutputSpace:
     """Return the output space: one label of several, or any number of them.
 

@@ -115,7 +115,13 @@ CELLS = [
     spoilt(
         "no label anywhere",
         "text,label\na,\nb,\nc,\n",
-        "train.csv: column 'label' is to hold the labels and is empty in every row",
+        "train.csv: no example has a label: name the column as data.label",
+    ),
+    spoilt(
+        "no label anywhere, and none from rules",
+        "text,label\na,\nb,\nc,\n",
+        "train.csv: no training example has a label, and no active method gives labels or learns without",
+        edits=(("use: text-classification", "use: text-classification\n  labels: [card, transfer]"),),
     ),
     spoilt(
         "negative weight",

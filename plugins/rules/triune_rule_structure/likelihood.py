@@ -1,0 +1,59 @@
+"""The loss: the likelihood of labels under the rules, in place of what the task would say of them one by one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from triune import LossTerm, TermValues
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from triune import Batch, Outputs, Step
+    from triune_rule_structure.structure import Structure
+
+NAME = "task under rules"
+
+
+def likelihood(structure: Structure, left_out: NDArray[np.bool_]) -> LossTerm:
+    """Return the term -log p(labels | rules), a mean over labels, or tokens, as the task's own.
+
+    Args:
+        structure: the rules.
+        left_out: (examples,) whose labels are not learnt from.
+    """
+    import torch
+
+    grounded = structure.seated.grounded
+    assert grounded.space is not None
+    kind, labels = grounded.space.kind, len(grounded.space.labels)
+    counted = torch.from_numpy(~left_out)
+
+    def shares(batch: Batch) -> Tensor:
+        """Return (batch,) how much each example counts: its weight, for each token that has a label."""
+        kept = counted[batch.rows.cpu()].to(batch.labelled.device)
+        tokens = batch.targets.any(-1).sum(-1) if kind == "tags" else 1
+        return batch.labelled * batch.weights * kept * tokens
+
+    def compute(step: Step, batch: Batch, outputs: Outputs) -> TermValues:
+        assert outputs.free is not None
+        free, targets = outputs.free, batch.targets
+        if outputs.read is not None:  # of a token that was not read anything may be, and its label teaches nothing
+            free, targets = free * outputs.read[..., None], targets * outputs.read[..., None]
+        nats = structure.form.loss(structure.barred(free, batch), targets, structure.seated.fires(batch), outputs.mask)
+        parts = {"categorical": 1, "binaries": labels}.get(kind) or batch.targets.any(-1).sum(-1).clamp(min=1)
+        return TermValues(nats / parts, shares(batch))
+
+    def counts(batch: Batch) -> Tensor:
+        return shares(batch).sum()
+
+    return LossTerm(NAME, compute, counts=counts, replaces=("task",), note=_note(structure, left_out))
+
+
+def _note(structure: Structure, left_out: NDArray[np.bool_]) -> str:
+    note = f"{len(structure.rules)} hard rules hold by {structure.form.said}"
+    if left_out.any():
+        note += f"; {int(left_out.sum())} examples whose labels break them are left out"
+    return note
