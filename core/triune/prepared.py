@@ -42,7 +42,6 @@ from triune.windows import plateaus_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     import pandas as pd
 

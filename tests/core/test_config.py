@@ -318,8 +318,8 @@ BAD = {
     "training that is a list": (HEAD + "training: [1]", "run.yaml:3:11: training: found a list, wanted a mapping"),
     "training key": (
         TRAINING + "epoch: 3",
-        "run.yaml:4:3: training.epoch: unknown key 'epoch' of training; known: accumulate, baselines, batch_size, cache, "
-        "cache_limit, checkpoint_every, clip, collapse, data_seed, device, dropout, early_stopping, "
+        "run.yaml:4:3: training.epoch: unknown key 'epoch' of training; known: accumulate, baselines, batch_size, "
+        "cache, cache_limit, checkpoint_every, clip, collapse, data_seed, device, dropout, early_stopping, "
         "… (13 more); did you mean 'epochs'?",
     ),
     "no epochs": (TRAINING + "epochs: 0", "run.yaml:4:11: training.epochs: found 0, wanted a number above 0"),
