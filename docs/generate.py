@@ -48,6 +48,7 @@ PUBLIC_MODULES = (
         "config",
         "documents",
         "errors",
+        "adapters",
         "testing",
     ),
 )

@@ -2,7 +2,7 @@
 
     python examples/three_ways.py
 
-It takes about two minutes on two cores and leaves the runs in `runs/demo`.
+It computes for less than three minutes and leaves the runs in `runs/demo`.
 """
 
 from __future__ import annotations

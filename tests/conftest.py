@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports the hub's client, which reads it once
+os.environ["TRIUNE_CACHE"] = "off"  # the user's folder is not for tests
 
 import pytest
 

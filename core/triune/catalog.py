@@ -10,7 +10,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from inspect import getsource
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from triune.distributions import Declared, declared, lack
 from triune.errors import PluginError, listed, nearest
@@ -147,6 +147,23 @@ def installed(without: Collection[str] = ()) -> Catalog:
     blocked = _blocked({one.name for one in found}, without)
     entries = _marked([_entry(one, blocked) for one in found])
     return Catalog(entries, problems)
+
+
+def reader_of(columns: Iterable[str]) -> tuple[str, Any]:
+    """Return the name and class of an installed data plugin that reads one more table whose columns can be named.
+
+    Args:
+        columns: the settings that name columns: "text", "label".
+
+    Raises:
+        PluginError: none does.
+    """
+    wanted = {"text", *columns}
+    for entry in installed():
+        cls: Any = entry.load() if entry.family == "data" and entry.status == "available" else None
+        if hasattr(cls, "reading") and wanted <= set(cls.Config.model_fields):
+            return entry.name, cls
+    raise PluginError("no installed data plugin reads files: install one (`triune plugins` lists them)")
 
 
 def _blocked(known: set[str], without: Collection[str]) -> dict[str, str]:

@@ -131,6 +131,8 @@ def _written(prepared: Prepared, folder: Folder, metrics: Mapping[str, JSON], fa
 def export(prepared: Prepared, directory: Path) -> None:
     """Write the model so that plain `transformers` loads it, and what plugins add."""
     opened = prepared.opened
+    for _ in opened.hooks.each(RunLifecycle.fold_model, run=opened.run, model=opened.bundle.model):
+        pass
     opened.bundle.save(opened.bundle.model, directory)
     for _ in opened.hooks.each(RunLifecycle.export, run=opened.run, model=opened.bundle.model, directory=directory):
         pass

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         ParamGroup,
         Rule,
         RuleLabels,
+        RunLength,
         Step,
     )
 
@@ -108,12 +109,15 @@ class LossComposition:
     """What is minimised."""
 
     @hookspec
-    def loss_terms(self, run: Run, rules: GroundedRules, layout: ModelLayout, train: Examples) -> Iterable[LossTerm]:
+    def loss_terms(
+        self, run: Run, rules: GroundedRules, layout: ModelLayout, train: Examples, bundle: Bundle
+    ) -> Iterable[LossTerm]:
         """Contribute loss terms.
 
         A term of parameters, such as a penalty on their size, gives every example of a batch the same value; it
         then counts once, whatever the parts of the batch. `layout` names the parameters, the head's among them;
-        `train` is what is learnt from: token ids, targets, which examples have a label.
+        `train` is what is learnt from: token ids, targets, which examples have a label. `bundle` is the model as it
+        starts and how a batch goes through it: `bundle.forward(bundle.model, train.batch(rows))`.
 
         A plugin whose terms learn from text without labels says so by the class attribute `reads_unlabelled = True`
         (one with `seats` other than the structure pushes rules, and does anyway); the unlabelled table is trained on
@@ -147,8 +151,8 @@ class ParameterFreezing:
     """Which parameters move, when, and by which optimiser."""
 
     @hookspec
-    def claim_parameters(self, run: Run, layout: ModelLayout) -> Iterable[ParameterClaim]:
-        """Contribute claims.
+    def claim_parameters(self, run: Run, layout: ModelLayout, length: RunLength) -> Iterable[ParameterClaim]:
+        """Contribute claims. `length` is how many steps the run has.
 
         ```python
         @hookimpl
@@ -222,6 +226,21 @@ class RunLifecycle:
             for module in list(model.modules()):
                 if isinstance(module, nn.Linear):
                     attach(module, rank=8)
+        ```
+        """
+
+    @hookspec
+    def fold_model(self, run: Run, model: nn.Module) -> None:
+        """Transform the trained model in place, back into the form in which it is saved: fold in what was added.
+
+        Called before the model is saved, and `export` after it. Parameters that `adapt_model` added leave the model,
+        so that what is saved loads without the plugin; nothing predicts with this model any more.
+
+        ```python
+        @hookimpl
+        def fold_model(self, model):
+            for module, adapter in detached(model):
+                module.weight += adapter.delta()
         ```
         """
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def layout_of(model: nn.Module, owners: Mapping[str, str], head: Iterable[str]) -> ModelLayout:
-    """Return the layout of a model, from the owner of each parameter and the globs of its head."""
+def layout_of(model: nn.Module, owners: Mapping[str, str], head: Iterable[str], task: str | None = None) -> ModelLayout:
+    """Return the layout of a model, from the owner of each parameter, the globs of its head, and the task's name."""
     depths = block_depths(model)
     globs = tuple(head)
     parameters = tuple(
@@ -26,6 +26,7 @@ def layout_of(model: nn.Module, owners: Mapping[str, str], head: Iterable[str]) 
             head=any(fnmatchcase(name, glob) for glob in globs),
             elements=parameter.numel(),
             decays=parameter.dim() > 1,
+            brought=task is not None and owners[name] != task,
         )
         for name, parameter in model.named_parameters()
     )

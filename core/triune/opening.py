@@ -142,7 +142,7 @@ def build(run: Run, hooks: Hooks, data: Data) -> Opened:
     owned = hooks.collect(RuleApplication.rules, run=run)
     rules = tuple(given(name, rule, Rule, RuleApplication.rules.__name__) for name, rule in owned)
     checked(_rule_problems(rules, bundle))
-    return Opened(run, hooks, bundle, layout_of(bundle.model, ownership.owners, bundle.head), rules)
+    return Opened(run, hooks, bundle, layout_of(bundle.model, ownership.owners, bundle.head, owner), rules)
 
 
 def _rule_problems(rules: tuple[Rule, ...], bundle: Bundle) -> list[str]:

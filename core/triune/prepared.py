@@ -38,6 +38,7 @@ from triune.planning import (
 from triune.prefixes import prefix_of
 from triune.probe import Probe, probe
 from triune.rule_files import rule_files
+from triune.types import RunLength
 from triune.windows import plateaus_of
 
 if TYPE_CHECKING:
@@ -91,10 +92,13 @@ def prepare(
     train, rules, notes = training_examples(opened, data, rules, examples)
     watch = watch_of(run, hooks, examples, train, opened.bundle.space)
     examples = {**examples, "train": train}
-    owned_terms = hooks.collect(LossComposition.loss_terms, run=run, rules=rules, layout=opened.layout, train=train)
+    owned_terms = hooks.collect(
+        LossComposition.loss_terms, run=run, rules=rules, layout=opened.layout, train=train, bundle=opened.bundle
+    )
     terms, term_problems = planned_terms(owned_terms)
     steps = steps_of(run, len(train))
-    claims = hooks.collect(ParameterFreezing.claim_parameters, run=run, layout=opened.layout)
+    length = RunLength(steps.total, steps.per_epoch)
+    claims = hooks.collect(ParameterFreezing.claim_parameters, run=run, layout=opened.layout, length=length)
     groups, claim_problems = planned_groups(opened.layout, claims, steps.total, steps.per_epoch)
     checked([*term_problems, *claim_problems, *unwatched(plateaus_of(claims), run, data), *unconsumed(rules, hooks)])
     objective = objective_of(opened, rules, terms)

@@ -85,7 +85,7 @@ def explain(
         error: what pydantic raised for `data`.
         model: the model it was validated by.
         data: the plain values.
-        owner: whose settings these are: `plugin 'lora'`.
+        owner: whose settings these are: `plugin 'mine'`.
 
     Yields:
         Where below `data`, what is wrong there, and whether the key is at fault rather than its value.

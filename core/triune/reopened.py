@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
-from triune.catalog import installed
+from triune.catalog import installed, reader_of
 from triune.config import LoadedConfig, load_config
 from triune.context import FinishedRun
-from triune.errors import DataError, OutputError, PluginError
+from triune.errors import DataError, OutputError
 from triune.evaluation import evaluate_split
 from triune.final_report import final_metrics
 from triune.folder import MODEL, Folder
@@ -122,9 +122,5 @@ def _table(source: str | Path | pd.DataFrame, hooks: Hooks, run: Run) -> Data:
 def _any_reader(run: Run) -> Reader:
     """Return an installed data plugin that reads files and frames, set to the columns of the run."""
     assert run.finished is not None
-    for entry in installed():
-        cls = entry.load() if entry.family == "data" and entry.status == "available" else None
-        takes = getattr(getattr(cls, "Config", None), "model_fields", {})
-        if cls is not None and hasattr(cls, "reading") and set(run.finished.roles) <= set(takes):
-            return cast("Reader", cls(cls.Config.model_validate(dict(run.finished.roles))))  # type: ignore[attr-defined]
-    raise PluginError("no installed data plugin reads files: install one (`triune plugins` lists them)")
+    cls = reader_of(run.finished.roles)[1]
+    return cast("Reader", cls(cls.Config.model_validate(dict(run.finished.roles))))

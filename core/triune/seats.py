@@ -153,6 +153,15 @@ def counting(on: On, labelled: Labelled) -> Labelled:
     return {"all": labelled * 0 + 1, "unlabelled": 1 - labelled, "labelled": labelled}[on]
 
 
+def decisions(batch: Batch) -> Tensor:
+    """Return (batch,) how many decisions an example is: the tokens of a sequence, else one.
+
+    A value of a whole sequence over this, counted as often, is reduced as a task reduces its tokens.
+    """
+    ones = batch.weights.new_ones(len(batch.rows))
+    return ones if batch.mask is None else batch.mask.sum(-1).clamp(min=1).to(ones)
+
+
 def unanswerable(
     rules: Sequence[Weighted], fires: NDArray[np.bool_], space: Space
 ) -> Iterator[tuple[list[int], list[int]]]:

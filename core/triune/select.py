@@ -50,7 +50,7 @@ class Name(Selector):
 
 @dataclass(frozen=True, slots=True)
 class Owner(Selector):
-    """Parameters that a plugin brought: `Owner("lora")`; the task owns the model's own."""
+    """Parameters that a plugin brought: `Owner("adapter")`; the task owns the model's own."""
 
     plugin: str
 
@@ -60,6 +60,18 @@ class Owner(Selector):
 
     def __repr__(self) -> str:
         return f"Owner({self.plugin!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Brought(Selector):
+    """Parameters that a method brought beside the model's own: adapters."""
+
+    def takes(self, parameter: ParameterInfo, layout: ModelLayout) -> bool:
+        """Return whether a method brought it."""
+        return parameter.brought
+
+    def __repr__(self) -> str:
+        return "Brought()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +162,8 @@ def _inside(selector: Selector) -> str:
     return f"({selector!r})" if isinstance(selector, Either) else repr(selector)
 
 
-WORDS = {"Name": Name, "Owner": Owner, "Depth": Depth, "Head": Head, "Outside": Outside}
+PLAIN: dict[str, type[Brought] | type[Head] | type[Outside]] = {"Brought": Brought, "Head": Head, "Outside": Outside}
+WORDS = {"Name": Name, "Owner": Owner, "Depth": Depth, **PLAIN}
 JOINED: dict[type[ast.operator], type[Both] | type[Either]] = {ast.BitAnd: Both, ast.BitOr: Either}
 
 
@@ -176,8 +189,8 @@ def _selector(node: ast.expr) -> Selector:
             return JOINED[type(operator)](_selector(left), _selector(right))
         case ast.UnaryOp(ast.Invert(), inner):
             return Except(_selector(inner))
-        case ast.Call(ast.Name("Head" | "Outside" as word), [], []):
-            return Head() if word == "Head" else Outside()
+        case ast.Call(ast.Name(word), [], []) if word in PLAIN:
+            return PLAIN[word]()
         case ast.Call(ast.Name("Name" | "Owner" as word), [ast.Constant(str() as text)], []):
             return Name(text) if word == "Name" else Owner(text)
         case ast.Call(ast.Name("Depth"), [index], []):

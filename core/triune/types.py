@@ -164,7 +164,7 @@ class ParameterClaim:
     """What a plugin asks of parameters: train or freeze, from when to when, at what learning-rate scale.
 
     Attributes:
-        where: which parameters: `Name("*.bias")`, `Owner("lora") & Depth(3)`, `~Head()`.
+        where: which parameters: `Name("*.bias")`, `Owner("adapter") & Depth(3)`, `~Head()`.
         trainable: whether they train inside the window; None leaves that to others and only scales what trains.
         lr_scale: multiplies the learning rate; scales of several claims multiply, so order does not matter.
         start: first step of the half-open window: a step, a `Fraction` of the run, `Epochs`, or `OnPlateau`.
@@ -330,6 +330,7 @@ class ParameterInfo:
     head: bool
     elements: int
     decays: bool = True  # whether weight decay applies: to matrices, not to biases and scales
+    brought: bool = False  # by a method, beside the model's own parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,6 +343,14 @@ class ModelLayout:
     def where(self, selector: Selector) -> tuple[ParameterInfo, ...]:
         """Return the parameters that a selector takes."""
         return tuple(one for one in self.parameters if selector.takes(one, self))
+
+
+@dataclass(frozen=True, slots=True)
+class RunLength:
+    """How long a run is, in optimiser steps."""
+
+    total: int
+    per_epoch: int  # a pass over the training examples
 
 
 @dataclass(frozen=True, slots=True)

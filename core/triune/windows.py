@@ -173,7 +173,8 @@ def _piece(
         (trainer, wanted), (freezer, refused) = training[0], freezing[0]
         return None, (
             f"plugin {trainer!r} trains {wanted.where!r} and plugin {freezer!r} freezes {refused.where!r}: both take "
-            f"{parameter.name!r} at steps {start}–{stop}; narrow one selector, or mark one claim as a default"
+            f"{parameter.name!r} at steps {start}–{stop}; leave one of the "
+            "methods out, narrow its selector, or mark its claim as a default"
         )
     ruling = training or freezing or [one for one in active if one[1].trainable is not None]
     if not ruling or any(claim.trainable is False for _, claim in ruling):

@@ -51,6 +51,7 @@ class TextSet:
     folder: str
     test_rows: int = 500
     metric: str = "accuracy"
+    task: str = "text-classification"
 
 
 SETS = {
@@ -59,6 +60,7 @@ SETS = {
     "sms": TextSet("sms_spam", metric="macro_f1"),
     "agnews": TextSet("agnews_rules"),
     "semeval": TextSet("semeval_relations"),
+    "mit": TextSet("mit_restaurant_slots", metric="micro_f1", task="token-classification"),
 }
 LEARN: list[object] = [{"use": "top-layers", "blocks": 3}]
 ARMS: dict[str, list[object]] = {
@@ -68,7 +70,7 @@ ARMS: dict[str, list[object]] = {
     "regulariser": ["rule-regulariser"],
     "teacher": ["rule-teacher"],
 }
-RULES_ALONE = ("weak", "loss", "teacher")  # arms that can do without a label
+RULES_ALONE = ("weak",)  # arms that can do without a label; finite odds cannot move a model that knows nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +98,11 @@ def text_of(row: Row) -> str:
 
 
 def table_of(rows: Sequence[Row], rules: Sequence[Row], labels: Sequence[str]) -> pd.DataFrame:
-    """Return text, label and, for each rule, whether it votes for its label."""
+    """Return text, label and, for each rule, whether it votes for its label; of tokens, tokens and tags."""
     import pandas as pd
 
+    if "tokens" in rows[0]:
+        return pd.DataFrame({"text": [row["tokens"] for row in rows], "label": [row["tags"] for row in rows]})
     votes = [[int(vote) for vote in row["weak_labels"]] for row in rows]
     # a rule that votes for several labels is several rules
     fires = {
@@ -119,7 +123,7 @@ class Tables:
     """What a job learns from and is measured on."""
 
     labels: list[str]
-    rules: list[tuple[str, str]]  # column, label
+    rules: list[object]
     train: pd.DataFrame
     unlabelled: pd.DataFrame
     test: pd.DataFrame
@@ -129,51 +133,71 @@ def tables_of(job: Job) -> Tables:
     """Draw the labelled rows by the seed; the others are text alone."""
     chosen = SETS[job.set]
     written = json.loads((DATA / chosen.folder / "rules.json").read_text(encoding="utf-8"))
-    labels = [str(label) for label in written["labels"]]
+    labels = [str(label) for label in written.get("labels", written.get("tags"))]
     rows, test = rows_of(chosen.folder, "train"), rows_of(chosen.folder, "test")
     if len(test) > chosen.test_rows:
         test = random.Random(CUT_SEED).sample(test, chosen.test_rows)
     order = random.Random(job.seed).sample(range(len(rows)), len(rows))
-    counts = dict.fromkeys(labels, 0)
+    picked = drawn(rows, order, job.labels)
+    taken = set(picked)
+    others = [place for place in order if place not in taken][:TEXTS]
+    parts = [[rows[place] for place in places] for places in (picked, others)]
+    train, unlabelled, measured = (table_of(part or rows, written["rules"], labels) for part in (*parts, test))
+    train = train if picked else train.iloc[:0]
+    rules = token_rules(written["rules"]) if "tags" in written else column_rules(measured)
+    return Tables(labels, rules, train, unlabelled, measured)
+
+
+def drawn(rows: Sequence[Row], order: Sequence[int], count: int) -> list[int]:
+    """Return rows in which every class, of tokens every kind of span, is there about so often."""
+    counts: dict[str, int] = {}
     picked = []
     for place in order:
-        label = rows[place]["label"]
-        if counts[label] < job.labels:
-            counts[label] += 1
+        row = rows[place]
+        kinds = {tag[2:] for tag in row["tags"] if tag != "O"} if "tags" in row else {row["label"]}
+        if any(counts.get(kind, 0) < count for kind in kinds):
             picked.append(place)
-    others = [place for place in order if place not in set(picked)][:TEXTS]
-    tables = [
-        table_of(part, written["rules"], labels)
-        for part in ([rows[p] for p in picked], [rows[p] for p in others], test)
-    ]
-    columns = [name for name in tables[2].columns if name not in ("text", "label")]
-    return Tables(labels, [(name, name.partition(":")[2]) for name in columns], *tables)
+            for kind in kinds:
+                counts[kind] = counts.get(kind, 0) + 1
+    return picked
 
 
 # A run.
 
 
-class PublishedRules:
-    """A rule for every column of votes."""
+def column_rules(table: pd.DataFrame) -> list[object]:
+    """Return a rule for every column of votes."""
+    from triune import Label, Rule
+    from triune.conditions import Column
 
-    def __init__(self, rules: Sequence[tuple[str, str]]) -> None:
-        self.written = rules
+    columns = [str(name) for name in table.columns if name not in ("text", "label")]
+    return [
+        Rule(name, Label(name.partition(":")[2]), Column(name, "equals", 1), confidence=CONFIDENCE) for name in columns
+    ]
 
-    def rules(self) -> Iterator[object]:
-        """Contribute them."""
-        from triune import Label, Rule
-        from triune.conditions import Column
 
-        for column, label in self.written:
-            yield Rule(column, then=Label(label), when=Column(column, "equals", 1), confidence=CONFIDENCE)
+def token_rules(rules: Sequence[Row]) -> list[object]:
+    """Return the rules about tokens: what a pattern matches, or a word of a lexicon, is a span of a kind."""
+    from triune import Rule
+    from triune.conditions import SpanRegex, Token
+    from triune.logic import Span
+
+    return [
+        Rule(
+            rule["id"],
+            Span(rule["label"]),
+            SpanRegex(rule["pattern"]) if rule["pattern"] else Token(*rule["single"]),
+            confidence=CONFIDENCE,
+        )
+        for rule in rules
+    ]
 
 
 def plugin_of(tables: Tables) -> object:
     """Return the rules as a plugin of the run."""
     from triune import hookimpl
 
-    marked = type("Published", (PublishedRules,), {"rules": hookimpl(lambda self: PublishedRules.rules(self))})
-    return marked(tables.rules)
+    return type("Published", (), {"rules": hookimpl(lambda self: tables.rules)})()
 
 
 def run(job: Job, directory: Path) -> Row:
@@ -190,35 +214,21 @@ def run(job: Job, directory: Path) -> Row:
         text = tables.unlabelled.assign(label=None)
         train = pd.concat([train, text], ignore_index=True)
     result = triune.run(
-        configuration(job, tables.labels, directory),
+        configuration(job, tables, directory),
         data={"train": train, "test": tables.test},
         plugins={"published": plugin_of(tables)},
     )
     test = result.metrics["test"]
     return {
-        "metrics": {name: test[name] for name in ("accuracy", "macro_f1", "largest_predicted_share")},
-        "projection": projected(result.folder, tables) if job.arm == "learning" else None,
+        "metrics": figures(test),
+        "projection": figures(test["projection"]),
+        "overall": test["rules_overall"],
     }
 
 
-def projected(folder: Path, tables: Tables) -> Mapping[str, float]:
-    """Return what the same model scores when its predictions are projected onto the rules, nothing retrained."""
-    import torch
-
-    import triune
-    from triune import Label
-    from triune.logic.inference import RuleSet, Weighted, log_odds
-    from triune.spaces import Categorical
-
-    said = triune.predict(folder, tables.test, plugins={"published": plugin_of(tables)})
-    scores = torch.from_numpy(
-        said[[f"probability of {label}" for label in tables.labels]].to_numpy(dtype="float32").copy()
-    )
-    weight = log_odds(CONFIDENCE)
-    rules = RuleSet(tuple(Weighted(name, Label(label), weight) for name, label in tables.rules))
-    fires = torch.from_numpy((tables.test[[name for name, _ in tables.rules]] == "1").to_numpy().T.copy())
-    best = rules.compiled(Categorical(tuple(tables.labels))).most_likely(scores.clamp(1e-9).log(), fires)
-    return scored(tables, [tables.labels[place] for place in best.int().argmax(-1).tolist()])
+def figures(found: Mapping[str, Any]) -> Row:
+    """Return what is kept of the metrics of a split."""
+    return {name: found[name] for name in ("accuracy", "macro_f1", "micro_f1", "violation_rate") if name in found}
 
 
 def scored(tables: Tables, said: Sequence[str]) -> Mapping[str, float]:
@@ -232,10 +242,10 @@ def scored(tables: Tables, said: Sequence[str]) -> Mapping[str, float]:
     }
 
 
-def configuration(job: Job, labels: Sequence[str], directory: Path) -> dict[str, object]:
+def configuration(job: Job, tables: Tables, directory: Path) -> dict[str, object]:
     """Say the job in the words of triune."""
     return {
-        "task": {"use": "text-classification", "model": MODEL, "labels": list(labels)},
+        "task": {"use": SETS[job.set].task, "model": MODEL, "labels": tables.labels},
         "data": {"use": "table", "text": "text", "label": "label"},
         "methods": [*LEARN, *ARMS[job.arm]],
         "rules": ["published"],
@@ -250,6 +260,7 @@ def configuration(job: Job, labels: Sequence[str], directory: Path) -> dict[str,
             "validation": 0.0,
             "early_stopping": None,
             "keep_best": False,
+            "baselines": False,
             "checkpoint_every": 1_000,
         },
         "output": str(directory / "run"),
@@ -261,9 +272,11 @@ def majority(name: str, seeds: Sequence[int]) -> list[Mapping[str, float]]:
     import numpy as np
 
     tables = tables_of(Job(name, 0, 0, "majority"))
+    if SETS[name].task == "token-classification":
+        return []
     votes = np.zeros((len(tables.test), len(tables.labels)))
-    for column, label in tables.rules:
-        votes[:, tables.labels.index(label)] += tables.test[column].to_numpy() == "1"
+    for column in tables.test.columns.drop(["text", "label"]):
+        votes[:, tables.labels.index(column.partition(":")[2])] += tables.test[column].to_numpy() == "1"
     found = []
     for seed in seeds:
         noise = np.random.default_rng(seed).random(votes.shape) * 0.5
@@ -353,7 +366,7 @@ def _values(
     for seed in options.seeds:
         found = done.get(Job(name, count, seed, trained))
         if found:
-            yield found[figures][metric]
+            yield found[figures].get(metric)
 
 
 # The command.

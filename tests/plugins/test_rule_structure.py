@@ -292,7 +292,5 @@ def test_an_example_without_an_answer_is_refused_by_place_and_rule_when_it_is_pr
     rules = [(Label(label), False, (False, True, True)), (~Label(label), False, (False, False, True))]
     plugin, grounded = structure(space, rules)
     scores = scores_of(space, 0)
-    with pytest.raises(
-        Exception, match=r"train: example 3: the hard rules that fire there leave no answer \('r0', 'r1'"
-    ):
+    with pytest.raises(Exception, match=r"train: row 2: the hard rules that fire there leave no answer \('r0', 'r1'"):
         plugin.constrain_outputs(grounded, Outputs(scores, space, mask=mask_of(space)), batch_of(scores * 0))

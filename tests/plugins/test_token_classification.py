@@ -264,7 +264,7 @@ def test_other_tasks_refuse_tokens_and_balance_does(tiny_model, tmp_path):
 
 
 def test_labels_from_rules_are_refused(tiny_model, tmp_path):
-    with pytest.raises(PlanError, match="rules cannot give labels to tokens"):
+    with pytest.raises(PlanError, match="no rule speaks of tokens"):
         trained(tiny_model, tmp_path / "run", sentences(16), methods=("end-to-end", "weak-labels"))
 
 

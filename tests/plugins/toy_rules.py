@@ -1,6 +1,5 @@
 """What tests of methods that push rules share: outputs to enumerate, rules on a toy task, and what a run predicts."""
 
-from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
@@ -10,8 +9,7 @@ import torch
 
 from triune import Batch, Outputs, hookimpl
 from triune.events import Stepped
-from triune.logic.variables import Tags
-from triune.spaces import Binaries, Categorical
+from triune.spaces import Binaries, Categorical, Tags
 from triune.testing import Tables, ToyTask, table
 from triune.testing.toy_runs import completed
 from triune.testing.toy_runs import run as toy_run
@@ -21,15 +19,7 @@ LABELS = ("cold", "warm")
 TOKENS = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Sentences(Tags):
-    """Tags with probabilities."""
-
-    def probabilities(self, scores):
-        return scores.softmax(-1)
-
-
-SPACES = {"categorical": Categorical(tuple("abcd")), "binaries": Binaries(tuple("abcd")), "tags": Sentences(("a", "b"))}
+SPACES = {"categorical": Categorical(tuple("abcd")), "binaries": Binaries(tuple("abcd")), "tags": Tags(("a", "b"))}
 
 
 def outputs_of(kind, examples=3, spread=2.0, seed=0, dtype=torch.float64):
@@ -101,31 +91,10 @@ def _as(value, kind):
     return value
 
 
-class Seen:
-    """Remember the predictions of every evaluation."""
-
-    def __init__(self):
-        self.all = []
-
-    @hookimpl
-    def measure(self, predictions):
-        if len(predictions) > 2:  # more than the probe
-            self.all.append(predictions)
-        return {}
-
-    def share(self, label):
-        """Return how often a label is predicted."""
-        return float((self.all[-1]["predicted"] == label).mean())
-
-    def beliefs(self, label):
-        """Return the mean probability of a label, evaluation by evaluation."""
-        return [float(one[f"probability of {label}"].mean()) for one in self.all]
-
-
 def learnt(folder, method, *rules, train=None, steps=60, tables=None, **training):
-    """Run a method with rules on the toy task; return the result, what was seen, and every step's terms."""
+    """Run a method with rules on the toy task; return the result and every step's terms."""
     train = table(64, seed=5).assign(label=None) if train is None else train
-    seen, terms = Seen(), []
+    terms = []
 
     def observer(event):
         if isinstance(event, Stepped):
@@ -136,10 +105,9 @@ def learnt(folder, method, *rules, train=None, steps=60, tables=None, **training
         "tables": Tables(train=train, test=table(64, seed=9), **(tables or {})),
         "rules": Rules(*rules),
         "method": method,
-        "seen": seen,
     }
     settings = {"epochs": 200, "max_steps": steps, "batch_size": 32, "early_stopping": None, "keep_best": False}
     result = toy_run(
         completed(given), Path(folder) / "run", {**settings, "validation": 0.0, **training}, None, (observer,)
     )
-    return result, seen, terms
+    return result, terms

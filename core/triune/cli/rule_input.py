@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from triune.catalog import Entry, installed
+from triune.catalog import Entry, installed, reader_of
 from triune.config import RunConfig, Section
 from triune.context import FinishedRun, Run
 from triune.data import Data, missing_column
@@ -58,13 +58,10 @@ def table_of(path: Path, columns: Mapping[str, str]) -> tuple[Data, str]:
     Raises:
         TriuneError: no plugin reads files, or the table is not as it should be.
     """
-    for entry in installed():
-        cls = entry.load() if entry.family == "data" and entry.status == "available" else None
-        if cls is not None and hasattr(cls, "reading"):
-            plugin = cls(cls.Config.model_validate(dict(columns))).reading(path)  # type: ignore[attr-defined]
-            decided = Hooks({entry.name: plugin}).decide(RunLifecycle.load_data, run=_run(columns))
-            return _checked(cast("tuple[str, Data]", decided)[1], columns), SPLIT
-    raise PluginError("no installed data plugin reads files: install one (`triune plugins` lists them)")
+    name, cls = reader_of(columns)
+    plugin = cls(cls.Config.model_validate(dict(columns))).reading(path)
+    decided = Hooks({name: plugin}).decide(RunLifecycle.load_data, run=_run(columns))
+    return _checked(cast("tuple[str, Data]", decided)[1], columns), SPLIT
 
 
 def _checked(data: Data, columns: Mapping[str, str]) -> Data:

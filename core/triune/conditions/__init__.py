@@ -2,7 +2,8 @@
 
 A rule author reads `texts`, `words`, `columns`, `tokens`, `functions` (the conditions) and `combining` (and, or,
 not). A core developer goes on with `grounding` (how conditions meet a table), `truth` (what they give: three values),
-`view` (the table, prepared once for all of them) and `automaton` (thousands of phrases in one pass).
+`view` (the table, prepared once for all of them), `automaton` (thousands of phrases in one pass) and `kept` (what was
+grounded before).
 """
 
 from triune.conditions.columns import Column

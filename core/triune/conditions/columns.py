@@ -49,6 +49,11 @@ class Column(Alone):
     how: str
     value: Cell | tuple[Cell, ...]
 
+    @property
+    def reads(self) -> tuple[str | None, ...]:
+        """The one column."""
+        return (self.name,)
+
     def on(self, view: View) -> Grounding:
         """Return where it does; what cannot be compared abstains.
 

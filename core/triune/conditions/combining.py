@@ -22,6 +22,11 @@ class AllTrue(Alone):
     def __init__(self, *inner: Condition) -> None:
         object.__setattr__(self, "inner", inner)
 
+    @property
+    def reads(self) -> tuple[str | None, ...]:
+        """Nothing itself."""
+        return ()
+
     def on(self, view: View) -> Grounding:
         """Return where none is false."""
         import numpy as np
@@ -47,6 +52,11 @@ class AnyTrue(Alone):
     def __init__(self, *inner: Condition) -> None:
         object.__setattr__(self, "inner", inner)
 
+    @property
+    def reads(self) -> tuple[str | None, ...]:
+        """Nothing itself."""
+        return ()
+
     def on(self, view: View) -> Grounding:
         """Return where one is true."""
         import numpy as np
@@ -71,6 +81,11 @@ class NotTrue(Alone):
 
     def __init__(self, inner: Condition) -> None:
         object.__setattr__(self, "inner", (inner,))
+
+    @property
+    def reads(self) -> tuple[str | None, ...]:
+        """Nothing itself."""
+        return ()
 
     def on(self, view: View) -> Grounding:
         """Return where it is false."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from triune.conditions.kept import keep, recall
 from triune.conditions.view import View
 from triune.errors import RuleError
 
@@ -27,6 +28,11 @@ class Alone:
     """Grounds a condition of ours by itself, for those who hold one: the `Condition` of `triune.types`."""
 
     __slots__ = ()
+
+    @property
+    def timed(self) -> bool:
+        """Whether it may give up on an example because of the time that it takes."""
+        return False
 
     def ground(self, examples: pd.DataFrame, roles: Mapping[str, str]) -> NDArray[np.bool_]:
         """Return (examples,) whether the condition holds; `roles` names the column of the text."""
@@ -53,12 +59,16 @@ class Groundings:
 def ground_all(rules: Sequence[Rule], examples: pd.DataFrame, roles: Mapping[str, str]) -> Groundings:
     """Ground all rules at once: texts are prepared once, phrases are found in one pass, equal conditions are one.
 
+    What is worth it is kept on disk for the next time; see `kept`.
+
     Raises:
         RuleError: rules ask for columns that are not there, or their functions return nonsense; a line for each.
     """
     import numpy as np
 
-    view = View(examples, roles, [rule.when for rule in rules])
+    conditions = [rule.when for rule in rules]
+    view = View(examples, roles, conditions)
+    unkept = recall(view, conditions)
     fires = np.zeros((len(rules), len(examples)), dtype=np.bool_)
     abstained = np.zeros(len(rules), dtype=np.int64)
     reasons: dict[str, str] = {}
@@ -77,6 +87,8 @@ def ground_all(rules: Sequence[Rule], examples: pd.DataFrame, roles: Mapping[str
                 reasons[rule.name] = grounding.reason
     if problems:
         raise RuleError(problems)
+    if unkept:
+        keep(unkept, view, conditions)
     return Groundings(fires, abstained, reasons, _places(rules, view))
 
 

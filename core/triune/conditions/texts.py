@@ -37,6 +37,16 @@ class Regex(Alone):
     case: bool = False
     column: str | None = None
 
+    @property
+    def reads(self) -> tuple[str | None, ...]:
+        """The one column."""
+        return (self.column,)
+
+    @property
+    def timed(self) -> bool:
+        """It gives up on a text that takes too long."""
+        return True
+
     def on(self, view: View) -> Grounding:
         """Return where it matches."""
         search = compiled(self.pattern, case=self.case).search
@@ -97,6 +107,11 @@ class StartsWith(Alone):
         object.__setattr__(self, "starts", starts)
         object.__setattr__(self, "reading", Reading(column, case))
 
+    @property
+    def reads(self) -> tuple[str | None, ...]:
+        """The one column."""
+        return (self.reading.column,)
+
     def on(self, view: View) -> Grounding:
         """Return where it does; blanks before the text do not count."""
         wanted = tuple(alike(one, case=self.reading.case) for one in self.starts)
@@ -120,6 +135,11 @@ class EndsWith(Alone):
         """Say with what, whether case counts, and of which column (None: the text)."""
         object.__setattr__(self, "ends", ends)
         object.__setattr__(self, "reading", Reading(column, case))
+
+    @property
+    def reads(self) -> tuple[str | None, ...]:
+        """The one column."""
+        return (self.reading.column,)
 
     def on(self, view: View) -> Grounding:
         """Return where it does; blanks after the text do not count."""
@@ -148,6 +168,11 @@ class Length(Alone):
     unit: Literal["words", "characters"] = "words"
     column: str | None = None
 
+    @property
+    def reads(self) -> tuple[str | None, ...]:
+        """The one column."""
+        return (self.column,)
+
     def on(self, view: View) -> Grounding:
         """Return where the number is in range."""
         texts = view.texts(self.column)
@@ -170,6 +195,11 @@ class Script(Alone):
     name: str
     share: float = 0.5
     column: str | None = None
+
+    @property
+    def reads(self) -> tuple[str | None, ...]:
+        """The one column."""
+        return (self.column,)
 
     def on(self, view: View) -> Grounding:
         """Return where it is."""

@@ -90,6 +90,10 @@ class View:
             self._answers[condition] = condition.on(self)
         return self._answers[condition]
 
+    def know(self, condition: object, grounding: Grounding) -> None:
+        """Take the answer to a condition from elsewhere."""
+        self._answers[condition] = grounding
+
     def _stranger(self, condition: Condition) -> Grounding:
         import numpy as np
 

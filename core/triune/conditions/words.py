@@ -39,6 +39,11 @@ class Contains(Alone):
         object.__setattr__(self, "phrases", phrases)
         object.__setattr__(self, "reading", Reading(column, case, not inside))
 
+    @property
+    def reads(self) -> tuple[str | None, ...]:
+        """The one column."""
+        return (self.reading.column,)
+
     def on(self, view: View) -> Grounding:
         """Return where any occurs."""
         import numpy as np
@@ -63,6 +68,11 @@ class ContainsAll(Alone):
         """Say what to look for; the arguments are those of `Contains`."""
         object.__setattr__(self, "phrases", phrases)
         object.__setattr__(self, "reading", Reading(column, case, not inside))
+
+    @property
+    def reads(self) -> tuple[str | None, ...]:
+        """The one column."""
+        return (self.reading.column,)
 
     def on(self, view: View) -> Grounding:
         """Return where all occur."""

@@ -1,16 +1,19 @@
 """What rules say about outputs, and exact inference with it.
 
 A rule author reads `formulas`, `counting`, `sequences` and `spans`: the statements, as frozen values. A method author
-reads `inference`: `RuleSet(…).compiled(space)` answers for log Z, marginals, the best answer and draws. Core
-developers go on with `engines` (which exact form answers for which outputs) and one engine at a time:
+reads `inference`, then `answers`: `RuleSet(…).compiled(space)` answers for log Z, marginals, the best answer and draws,
+and `coherence` for large hierarchies. Core developers go on with `queries` (what an engine is asked), `weighing` (from
+rules that fire to costs), `engines` (which exact form answers for which outputs) and one engine at a time:
 
 - `truth_table`: one choice among labels;
+- `alternatives`: one rule that exactly one, or at most one, label holds;
 - `networks`: many variables. `normal` is the one form of all statements, `costs` and `ordering` say what they
   will cost, `assembly` parts them into groups, `exclusions`, `counts` and `compiler` turn a group into a
-  `circuits` sketch, `leaves` and `levels` are scores and circuits on tensors;
+  `circuits` sketch, `leaves`, `levels` and `values` are scores, circuits and their gradient on tensors;
 - `chains`: tag sequences. `tags`, `regular` and `recognition` turn statements into `automata`, `messages` runs
   one over tensors;
-- `patterns`: rules that are too much all together, by what fires together.
+- `patterns`: rules that are too much all together, by what fires together;
+- `estimates`: what is too much even so, where that is asked for; `truths` asks formulas of answers drawn.
 """
 
 from triune.logic.counting import AnyOf, AtMost, Exactly, NoneOf, hierarchy

@@ -210,6 +210,10 @@ class Compiled:
         each = [found[rule.then] for rule in self.rules.rules]
         return torch.stack(each) if each else scores.new_zeros((0, len(scores)))
 
+    def penalties(self, scores: Tensor, fires: Tensor | None = None, strength: float = 1.0) -> Tensor:
+        """Return (formulas, batch) what breaking each distinct formula costs on each example, from 0 to 1e30."""
+        return self.weighing.penalties(_full(scores), fires, strength, None, 0.0)
+
     def ask(self, question: Callable[[Engine], Tensor]) -> Tensor:
         """Return the engine's answer.
 

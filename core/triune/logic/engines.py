@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
 from triune.logic.alternatives import alternatives
 from triune.logic.chains import chain
-from triune.logic.costs import RuleCostError
+from triune.logic.costs import Budget, RuleCostError
 from triune.logic.estimates import Estimate
 from triune.logic.networks import network
 from triune.logic.patterns import SILENT, SOFT, ByPattern
@@ -16,7 +17,6 @@ from triune.logic.truth_table import truth_table
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from triune.logic.costs import Budget
     from triune.logic.formulas import Formula
     from triune.logic.queries import Engine
     from triune.logic.variables import Space
@@ -54,7 +54,7 @@ def _made(formulas: Sequence[Formula], always: Sequence[Formula], space: Space, 
     except RuleCostError:
         if not budget.samples:
             raise
-    free = _exact((), (), space, budget)
+    free = _exact((), (), space, Budget(edges=sys.maxsize))  # of no formula: it draws from the model
     return Estimate((*formulas, *always), len(formulas), budget.samples, free, space)
 
 

@@ -60,6 +60,9 @@ class Leaves:
         d log p_j / d score_k = [j = k] - p_k, for a softmax and for a sigmoid alike. `probabilities` of the values
         are (leaves, batch).
         """
+        if self.runs == ((False, self.variables),):  # yes or no alone: first all leaves for no, then all for yes
+            no, yes = flow.view(2, self.variables, -1)
+            return torch.addcmul(yes, probabilities[self.variables :], no + yes, value=-1).t()
         total = flow.new_zeros((self.variables, flow.shape[1])).index_add_(0, self.variable, flow)
         share = probabilities.index_select(0, self.true).mul_(total.index_select(0, self.of_true))
         return flow.index_select(0, self.true).sub_(share).t()

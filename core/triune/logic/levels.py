@@ -65,10 +65,10 @@ class Conjunctions:
         before = torch.cat((ones, found[:-1])).cumprod(0)
         after = torch.cat((ones, found.flip(0)[:-1])).cumprod(0).flip(0)
         others = before.mul_(after).mul_(slopes[self.first : self.last])
-        slopes.index_add_(0, self.parts, others.view(-1, slopes.shape[1]))
+        slopes.index_add_(0, self.parts, others.view(len(self.parts), slopes.shape[1]))
 
     def _found(self, values: Tensor) -> Tensor:
-        return values.index_select(0, self.parts).view(-1, self.last - self.first, values.shape[1])
+        return _by_node(values.index_select(0, self.parts), self.last - self.first)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class Choices:
     def down(self, flow: Tensor, shares: Tensor | None) -> None:
         """Hand the flow of the nodes on, by the share of each pair."""
         own = flow[self.first : self.last]
-        parts = own.clone() if shares is None else (shares * own).view(-1, flow.shape[1])
+        parts = own.clone() if shares is None else (shares * own).view(len(self.left), flow.shape[1])
         flow.index_add_(0, self.left, parts)
         flow.index_add_(0, self.right, parts)
 
@@ -118,17 +118,22 @@ class Choices:
     def multiply(self, values: Tensor) -> None:
         """Compute the nodes as the sum of their pairs' products, in plain numbers."""
         pairs = values.index_select(0, self.left).mul_(values.index_select(0, self.right))
-        torch.sum(pairs.view(-1, self.last - self.first, values.shape[1]), 0, out=values[self.first : self.last])
+        torch.sum(_by_node(pairs, self.last - self.first), 0, out=values[self.first : self.last])
 
     def slopes(self, values: Tensor, slopes: Tensor) -> None:
         """Add to the slope of each part of a pair: the node's, times the other part."""
-        others = values.index_select(0, self.crossed).view(-1, self.last - self.first, values.shape[1])
+        others = _by_node(values.index_select(0, self.crossed), self.last - self.first)
         others.mul_(slopes[self.first : self.last])
-        slopes.index_add_(0, self.both, others.view(-1, values.shape[1]))
+        slopes.index_add_(0, self.both, others.view(len(self.both), values.shape[1]))
 
     def _pairs(self, values: Tensor) -> Tensor:
         pairs = values.index_select(0, self.left).add_(values.index_select(0, self.right))
-        return pairs.view(-1, self.last - self.first, values.shape[1])
+        return _by_node(pairs, self.last - self.first)
+
+
+def _by_node(flat: Tensor, nodes: int) -> Tensor:
+    """Return (parts, nodes, batch), also of a batch of none, whose size -1 could not tell."""
+    return flat.view(len(flat) // nodes, nodes, flat.shape[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +144,7 @@ class Circuit:
     rows: int
     root: int
     steps: tuple[Conjunctions | Choices, ...]
+    constants: Tensor  # (2, 1) of what is false and what is true
 
     def values(self, weights: Tensor, coins: Tensor) -> tuple[Tensor, list[Tensor | None]]:
         """Return (rows, batch) the logarithm of every node, and the shares of its steps.
@@ -169,8 +175,7 @@ class Circuit:
         values[: len(weights)] = weights
         if len(coins):
             values[len(weights) : self.leaves] = coins
-        values[self.leaves + FALSE] = 0.0
-        values[self.leaves + TRUE] = 1.0
+        values[self.leaves : self.leaves + 2] = self.constants
         for step in self.steps:
             step.multiply(values)
         return values
@@ -214,7 +219,8 @@ def levelled(sketch: Sketch, root: int, device: torch.device) -> Circuit:
         last = first + len(nodes)
         steps.append(_step(sketch, rows, nodes, parts, first, last, device))
         first = last
-    return Circuit(leaves, first, rows[root], tuple(steps))
+    constants = torch.tensor([[0.0], [1.0]], device=device)
+    return Circuit(leaves, first, rows[root], tuple(steps), constants)
 
 
 def _together(sketch: Sketch, depth: dict[int, int]) -> Iterator[tuple[int, list[int]]]:

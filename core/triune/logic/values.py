@@ -6,7 +6,6 @@ under 1e-308 is nothing beside that. Examples whose value is smaller are compute
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import torch  # noqa: TID253 - this module is torch
@@ -41,12 +40,15 @@ def log_value(scores: Tensor, penalties: Tensor, circuit: Circuit, leaves: Leave
     """
     if leaves.variables > MOST or scores.device.type == "mps":  # which knows no double precision
         return LogValue.apply(scores, penalties, circuit, leaves)  # type: ignore[no-untyped-call,no-any-return]
-    value, small = PlainValue.apply(scores, penalties, circuit, leaves)  # type: ignore[no-untyped-call]
-    rows = small.nonzero()[:, 0]
-    if len(rows):
-        again = LogValue.apply(scores[rows], penalties[:, rows], circuit, leaves)  # type: ignore[no-untyped-call]
-        value = value.index_copy(0, rows, again)
-    return value  # type: ignore[no-any-return]
+    with torch.no_grad():
+        values = circuit.products(leaves.weights(scores), _coins(penalties))
+        small = ~(values[circuit.root] >= SMALLEST)
+    if not small.any():
+        return PlainValue.apply(scores, penalties, values, circuit, leaves)  # type: ignore[no-untyped-call,no-any-return]
+    plain, far = (~small).nonzero()[:, 0], small.nonzero()[:, 0]
+    near = PlainValue.apply(scores[plain], penalties[:, plain], values[:, plain], circuit, leaves)  # type: ignore[no-untyped-call]
+    again = LogValue.apply(scores[far], penalties[:, far], circuit, leaves)  # type: ignore[no-untyped-call]
+    return torch.cat((near, again))[torch.cat((plain, far)).argsort()]
 
 
 def log_coins(penalties: Tensor) -> Tensor:
@@ -63,37 +65,35 @@ def _coins(penalties: Tensor) -> Tensor:
 
 
 class PlainValue(Function):
-    """The logarithm of a circuit's value by products, and where that is too small to be one."""
+    """The logarithm of a circuit's value by products, which are given."""
 
     @staticmethod
     def forward(
         ctx: Any,  # noqa: ANN401
         scores: Tensor,
         penalties: Tensor,
+        values: Tensor,
         circuit: Circuit,
         leaves: Leaves,
-    ) -> tuple[Tensor, Tensor]:
-        """Return (batch,) log-values and (batch,) whether they are of no use."""
-        values = circuit.products(leaves.weights(scores), _coins(penalties))
-        root = values[circuit.root]
-        small = ~(root >= SMALLEST)
+    ) -> Tensor:
+        """Return (batch,) log-values."""
         ctx.circuit, ctx.leaves, ctx.dtype = circuit, leaves, scores.dtype
-        ctx.save_for_backward(values, penalties, root.masked_fill(small, math.inf))
-        ctx.mark_non_differentiable(small)
-        return root.log().to(scores.dtype), small
+        ctx.save_for_backward(values, penalties)
+        return values[circuit.root].log().to(scores.dtype)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor, Tensor | None, None, None]:  # noqa: ANN401
-        """Return the gradients of scores and penalties; none where the value is too small."""
-        values, penalties, root = ctx.saved_tensors
-        leaves, slopes = ctx.leaves, ctx.circuit.slopes(values, gradient / root)
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None, None, None, None]:  # noqa: ANN401
+        """Return the gradients of scores and penalties."""
+        values, penalties = ctx.saved_tensors
+        leaves, slopes = ctx.leaves, ctx.circuit.slopes(values, gradient / values[ctx.circuit.root])
         weights = values[: leaves.many]
         of_scores = leaves.score_gradient(weights, slopes[: leaves.many] * weights).to(ctx.dtype)
         if not ctx.needs_input_grad[1]:
-            return of_scores, None, None, None
+            return of_scores, None, None, None, None
         off, on = slopes[leaves.many :].view(2, *penalties.shape)
-        return of_scores, ((on - off) * values[leaves.many :][: len(penalties)]).to(penalties.dtype), None, None
+        of_penalties = ((on - off) * values[leaves.many :][: len(penalties)]).to(penalties.dtype)
+        return of_scores, of_penalties, None, None, None
 
 
 class LogValue(Function):

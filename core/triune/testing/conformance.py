@@ -86,8 +86,8 @@ def check_plugin(
     """Prove that a plugin keeps the contract, on a task so small that it takes a second or two.
 
     ```python
-    def test_lora_is_a_plugin_as_it_should_be():
-        check_plugin(Lora, config={"rank": 2})
+    def test_mine_is_a_plugin_as_it_should_be():
+        check_plugin(Mine, config={"rank": 2})
     ```
 
     Args:

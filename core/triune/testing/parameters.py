@@ -30,9 +30,13 @@ def claims(subject: Subject) -> Iterator[str]:
 
 def _claims(subject: Subject) -> list[ParameterClaim]:
     from triune.hookspecs import ParameterFreezing
+    from triune.types import RunLength
 
-    opened = subject.planned.opened
-    owned = opened.hooks.collect(ParameterFreezing.claim_parameters, run=opened.run, layout=opened.layout)
+    opened, steps = subject.planned.opened, subject.planned.plan.steps
+    length = RunLength(steps.total, steps.per_epoch)
+    owned = opened.hooks.collect(
+        ParameterFreezing.claim_parameters, run=opened.run, layout=opened.layout, length=length
+    )
     return [claim for owner, claim in owned if owner == subject.name]
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def toy_run(tmp_path: Path) -> Callable[..., Result]:
-    """Return a function that runs plugins on the toy task: `toy_run(Lora(...), epochs=1)`."""
+    """Return a function that runs plugins on the toy task: `toy_run(Mine(...), epochs=1)`."""
     from triune.testing.toy_runs import toy_run
 
     def run(*methods: object, **training: object) -> Result:
@@ -27,7 +27,7 @@ def toy_run(tmp_path: Path) -> Callable[..., Result]:
 
 @pytest.fixture
 def conforms() -> Callable[..., None]:
-    """Return `check_plugin`: `conforms(Lora, config={"rank": 4})`."""
+    """Return `check_plugin`: `conforms(Mine, config={"rank": 4})`."""
     from triune.testing.conformance import check_plugin
 
     return check_plugin

@@ -82,6 +82,7 @@ class Subject:
         """Whether it claims parameters and trains none, so that a run needs a method which does."""
         from triune.hookspecs import ParameterFreezing
         from triune.opening import build, load, started
+        from triune.types import RunLength
 
         if not self.implements("claim_parameters"):
             return False
@@ -89,7 +90,8 @@ class Subject:
             named = {self.name: self.fresh(), **{name: make() for name, make in self.company.items()}}
             run, hooks = started(loaded(completed(named)))
             layout = build(run, hooks, load(run, hooks)).layout
-            claims = hooks.collect(ParameterFreezing.claim_parameters, run=run, layout=layout)
+            length = RunLength(int(str(TRAINING["max_steps"])), per_epoch=1)
+            claims = hooks.collect(ParameterFreezing.claim_parameters, run=run, layout=layout, length=length)
         return bool(claims) and not any(claim.trainable for _, claim in claims)
 
     def prepared(self) -> Prepared:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from triune import ParameterClaim, hookimpl
 from triune.errors import PlanError
-from triune.select import Head, Name
+from triune.select import Brought, Head, Name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,7 +46,7 @@ class BitFit:
         if not layout.where(BIASES):
             raise PlanError(["bitfit: the encoder has no biases, so only the head would learn: use head-only"])
         scale = self.config.learning_rate / run.config.training.learning_rate
-        yield ParameterClaim(Name("*"), trainable=False, default=True)
+        yield ParameterClaim(~Brought(), trainable=False, default=True)
         yield ParameterClaim(BIASES, trainable=True, lr_scale=scale)
         if layout.where(Head()):
             yield ParameterClaim(Head(), trainable=True, lr_scale=scale)

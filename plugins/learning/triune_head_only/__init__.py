@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, Field
 
 from triune import ParameterClaim, hookimpl
-from triune.select import Head, Name
+from triune.select import Brought, Head
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,5 +35,5 @@ class HeadOnly:
     def claim_parameters(self, run: Run) -> Iterable[ParameterClaim]:
         """Claim the head at its own rate; what no other method trains stays frozen."""
         scale = self.config.learning_rate / run.config.training.learning_rate
-        yield ParameterClaim(Name("*"), trainable=False, default=True)
+        yield ParameterClaim(~Brought(), trainable=False, default=True)
         yield ParameterClaim(Head(), trainable=True, lr_scale=scale)

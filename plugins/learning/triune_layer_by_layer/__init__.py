@@ -37,6 +37,11 @@ class LayerByLayer:
         phase_fractions: tuple[Share, ...] | None = Field(
             None, description="Length of each phase as a share of the run; together 1."
         )
+        owner: str | None = Field(
+            None,
+            description="The adapter method whose parameters thaw, block by block, where the model's own rest: lora. "
+            "null: all there are.",
+        )
         phase_patience: int | None = Field(
             None,
             ge=1,

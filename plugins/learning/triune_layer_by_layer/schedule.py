@@ -9,8 +9,8 @@ from operator import or_
 from typing import TYPE_CHECKING
 
 from triune import ParameterClaim
-from triune.errors import PlanError
-from triune.select import Depth, Head, Outside, Selector
+from triune.errors import PlanError, listed, nearest
+from triune.select import Depth, Head, Outside, Owner, Selector
 from triune.types import Epochs, OnPlateau
 
 if TYPE_CHECKING:
@@ -60,14 +60,32 @@ def parts_of(config: LayerByLayer.Config, layout: ModelLayout) -> list[Selector]
             ]
         )
     head: list[Selector] = [Head()] if layout.where(Head()) else []
-    outside: list[Selector] = [Outside()] if config.embeddings and layout.where(Outside()) else []
-    places = range(1, layout.blocks + 1)  # from the top
-    edges = [*range(0, layout.blocks, config.blocks_per_phase), layout.blocks]
-    return [*head, *(_blocks(list(places[one:two])) for one, two in pairwise(edges)), *outside]
+    outside = [_owned(Outside(), config)] if config.embeddings and layout.where(_owned(Outside(), config)) else []
+    places = _places(config, layout)
+    edges = [*range(0, len(places), config.blocks_per_phase), len(places)]
+    return [*head, *(_blocks(places[one:two], config) for one, two in pairwise(edges)), *outside]
 
 
-def _blocks(places: list[int]) -> Selector:
-    return reduce(or_, [Depth(-place) for place in places])
+def _places(config: LayerByLayer.Config, layout: ModelLayout) -> list[int]:
+    """Return which blocks thaw, counted from the top; those in which the owner has nothing are no part of it."""
+    places = [place for place in range(1, layout.blocks + 1) if layout.where(_owned(Depth(-place), config))]
+    if not places:
+        owners = sorted({one.owner for one in layout.parameters if one.brought})
+        raise PlanError(
+            [
+                f"layer-by-layer: owner: {config.owner!r} has no parameters in the model's blocks; methods that "
+                f"brought some: {listed(owners) or 'none'}{nearest(str(config.owner), owners)}"
+            ]
+        )
+    return places
+
+
+def _owned(place: Selector, config: LayerByLayer.Config) -> Selector:
+    return place if config.owner is None else place & Owner(config.owner)
+
+
+def _blocks(places: list[int], config: LayerByLayer.Config) -> Selector:
+    return _owned(reduce(or_, [Depth(-place) for place in places]), config)
 
 
 def starts_of(config: LayerByLayer.Config, phases: int) -> list[When]:

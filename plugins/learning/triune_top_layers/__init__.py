@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from triune import ParameterClaim, hookimpl
 from triune.errors import PlanError
-from triune.select import Depth, Head, Name
+from triune.select import Brought, Depth, Head
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,7 +36,7 @@ class TopLayers:
         """
         if self.config.blocks > layout.blocks:
             raise PlanError([_too_many(self.config.blocks, layout.blocks)])
-        yield ParameterClaim(Name("*"), trainable=False, default=True)
+        yield ParameterClaim(~Brought(), trainable=False, default=True)
         if layout.where(Head()):
             yield ParameterClaim(Head(), trainable=True)
         for place in range(1, self.config.blocks + 1):

@@ -136,8 +136,8 @@ class Field:
 
     def _final(self, scores: Tensor, fires: Tensor) -> Tensor:
         """Return (batch, nodes) zero where a sequence may end, else never."""
-        penalties = self.compiled.penalties(scores.detach(), fires, 1.0)  # (formulas, batch)
-        broken = self.broken.to(scores.device, scores.dtype) @ penalties
+        asked = self.compiled.weighing.penalties(scores.detach(), fires, 1.0, None, 0.0)  # (formulas, batch)
+        broken = self.broken.to(scores.device, scores.dtype) @ asked
         never = ~self.ends.to(scores.device)[:, None] | (broken > 0)
         return torch.zeros_like(broken).masked_fill(never, NEVER).t()
 

@@ -2,45 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from triune import ALWAYS
 from triune.logic import And, AnyOf, Formula, Implies, Label, Or
+from triune.logic.coherence import Coherence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    import torch
     from torch import Tensor
 
     from triune import Rule
 
     Edge = tuple[str, str]
 
-NEVER = -1e30
-
 
 @dataclass(frozen=True, slots=True)
 class Hierarchy:
-    """The max-constraint module: score(label) = max over the label and all below it.
+    """The max-constraint module: score(label) = max over the label and all below it."""
 
-    Attributes:
-        above: the label above, for each pair of the closure.
-        below: the label below it.
-        placed: both as tensors, by device, made when first used.
-    """
-
-    above: tuple[int, ...]
-    below: tuple[int, ...]
-    placed: dict[torch.device, tuple[Tensor, Tensor]] = field(default_factory=dict, compare=False, repr=False)
+    coherence: Coherence
     joint: bool = True
     said: str = "the maximum over all labels below each (C-HMCNN)"
 
     def conditioned(self, scores: Tensor, fires: Tensor, mask: Tensor | None) -> Tensor:
         """Return (batch, labels), no label below the ones that it implies."""
-        above, below = self._on(scores.device)
-        return scores.scatter_reduce(1, above.expand(len(scores), -1), scores[:, below], "amax")
+        return self.coherence.coherent(scores)
 
     def decided(self, scores: Tensor, fires: Tensor, mask: Tensor | None) -> None:
         """Return nothing: where a label's score is above zero, so are those of all that it implies."""
@@ -49,10 +38,8 @@ class Hierarchy:
         """Return (batch,) MCLoss: a label that holds learns from the labels below it that hold, and no others."""
         from torch.nn.functional import binary_cross_entropy_with_logits
 
-        true = targets > 0.5
-        of_true = self.conditioned(scores.masked_fill(~true, NEVER), fires, mask)
-        combined = of_true.where(true, self.conditioned(scores, fires, mask))
-        return binary_cross_entropy_with_logits(combined, targets, reduction="none").sum(-1)
+        fitted = self.coherence.fitted(scores, targets)
+        return binary_cross_entropy_with_logits(fitted, targets.to(fitted.dtype), reduction="none").sum(-1)
 
     def possible(self, scores: Tensor, fires: Tensor, mask: Tensor | None) -> Tensor:
         """Return (batch,) true: no label at all keeps every hierarchy."""
@@ -61,34 +48,19 @@ class Hierarchy:
     def kept(self, targets: Tensor, fires: Tensor, mask: Tensor | None) -> Tensor:
         """Return (batch,) whether every label comes with all that it implies."""
         sure = (targets > 0.5).float()
-        return (self.conditioned(sure, fires, mask) == sure).all(-1)
-
-    def _on(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        import torch
-
-        if device not in self.placed:
-            self.placed[device] = (torch.tensor(self.above, device=device), torch.tensor(self.below, device=device))
-        return self.placed[device]
+        return (self.coherence.coherent(sure) == sure).all(-1)
 
 
 def hierarchy(edges: Iterable[Edge], labels: Sequence[str | int]) -> Hierarchy:
-    """Return the module of edges (child, parent) among labels."""
-    number = {str(label): place for place, label in enumerate(labels)}
-    parents: dict[int, set[int]] = {}
+    """Return the module of edges (child, parent) among labels.
+
+    Raises:
+        FormulaError: labels imply each other in a circle.
+    """
+    parents: dict[str | int, set[str | int]] = {}
     for child, parent in edges:
-        parents.setdefault(number[child], set()).add(number[parent])
-    pairs = [(over, child) for child in parents for over in sorted(_reached(child, parents))]
-    return Hierarchy(tuple(over for over, _ in pairs), tuple(child for _, child in pairs))
-
-
-def _reached(child: int, parents: dict[int, set[int]]) -> set[int]:
-    found: set[int] = set()
-    stack = [child]
-    while stack:
-        new = parents.get(stack.pop(), set()) - found
-        found |= new
-        stack.extend(new)
-    return found - {child}
+        parents.setdefault(child, set()).add(parent)
+    return Hierarchy(Coherence.of(labels, parents))
 
 
 def edges_of(rules: Sequence[Rule]) -> list[Edge] | str:

@@ -10,7 +10,7 @@ from triune import LossTerm, Schedule, TermValues, hookimpl
 from triune.errors import PlanError
 from triune.events import Stepped
 from triune.guard import Guard, Guarded, guard_of
-from triune.seats import On, counting, seated
+from triune.seats import On, counting, decisions, seated
 from triune.types import Seat
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class SemanticLoss:
 
     def _term(self, mine: Seated, value: Value) -> Callable[[Step, Batch, Outputs], TermValues]:
         def compute(step: Step, batch: Batch, outputs: Outputs) -> TermValues:
-            return TermValues(value(batch, outputs), self._mask(mine, batch))
+            return TermValues(value(batch, outputs) / decisions(batch), self._mask(mine, batch))
 
         return compute
 
@@ -105,8 +105,8 @@ class SemanticLoss:
         return lambda batch: self._mask(mine, batch).sum()
 
     def _mask(self, mine: Seated, batch: Batch) -> Tensor:
-        """Return (batch,) the weight of each example on which a rule fires."""
-        return mine.fired(batch) * counting(self.config.on, batch.labelled) * batch.weights
+        """Return (batch,) the weight of each example on which a rule fires; of a sequence, of all its tokens."""
+        return mine.fired(batch) * counting(self.config.on, batch.labelled) * batch.weights * decisions(batch)
 
     @hookimpl
     def observe(self, event: Event) -> None:

@@ -39,16 +39,19 @@ class Exact:
         """Return (batch,) values, from zero; zero as well where not even the hard rules leave an answer."""
         import torch
 
-        fires = self.seated.fires(batch)
-        scores, lost = with_token_costs(self.seated, batch, outputs)
-        log_z = self.compiled.log_z(scores, self.firm(fires), mask=outputs.mask)
+        scores, mask, fires = outputs.scores, outputs.mask, self.seated.fires(batch)
+        tokens = self.seated.tokens(batch, scores.shape[1], nats_of) if self.seated.pointing else None
+        log_z = self.compiled.log_z(scores, self.firm(fires), mask=mask, tokens=tokens)
         again = (log_z <= NEVER / 2).nonzero()[:, 0]
         if len(again):
-            mask = None if outputs.mask is None else outputs.mask[again]
-            loose = self.compiled.log_z(scores[again], self.loose(fires[:, again]), mask=mask)
+            loose = self.compiled.log_z(
+                scores[again],
+                self.loose(fires[:, again]),
+                mask=None if mask is None else mask[again],
+                tokens=None if tokens is None else tokens[again],
+            )
             log_z = log_z.index_put((again,), loose)
-        values = lost - log_z
-        return torch.where((log_z > NEVER / 2) & (lost < -NEVER / 2), values, 0.0 * lost.detach())
+        return torch.where(log_z > NEVER / 2, -log_z, 0.0 * log_z.detach())
 
     def firm(self, fires: Tensor) -> Tensor:
         """Return which rules of `compiled` act where certain rules may not be broken."""
@@ -74,22 +77,6 @@ class Exact:
         rules = [Weighted(one.name, one.then, hard=True) for one in map(self.compiled.rules.rules.__getitem__, firm)]
         fires = grounded.fires[split][[self.seated.places[place] for place in firm]]
         return sum(len(rows) for _, rows in unanswerable(rules, fires, grounded.space))
-
-
-def with_token_costs(seated: Seated, batch: Batch, outputs: Outputs) -> tuple[Tensor, Tensor]:
-    """Return scores that hold what rules about tokens cost, and (batch,) what of log Z they cost alone, negated.
-
-    With p' in proportion to p exp(−costs), log E_p exp(−costs − …) = log E_p exp(−costs) + log E_p' exp(−…).
-    """
-    scores = outputs.scores if outputs.scores.element_size() > 2 else outputs.scores.float()
-    tokens = seated.tokens(batch, scores.shape[1], nats_of) if seated.pointing else None
-    if tokens is None:
-        return scores, scores.new_zeros(len(scores))
-    weighed = (scores.log_softmax(-1) - tokens.to(scores)).clamp(min=NEVER)
-    kept = weighed.logsumexp(-1)  # (batch, tokens)
-    if outputs.mask is not None:
-        kept = kept * outputs.mask
-    return weighed, -kept.sum(-1).clamp(min=NEVER)
 
 
 def nats_of(rule: Rule) -> float:
