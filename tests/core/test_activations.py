@@ -152,6 +152,29 @@ class Unlabelled:
         yield LossTerm("size", lambda step, batch, outputs: TermValues(outputs.scores.square().mean(-1), ones(batch)))
 
 
+class Adapter(Claims):
+    """Put a parameter of its own into a block."""
+
+    def __init__(self, block, *claims):
+        super().__init__(*claims)
+        self.block = block
+
+    @hookimpl
+    def adapt_model(self, model):
+        layer = model.bert.encoder.layer[self.block]
+        layer.extra = torch.nn.Parameter(torch.zeros(16))
+        layer.forward = lambda *args, forward=layer.forward, **kwargs: forward(*args, **kwargs) + layer.extra
+
+
+@pytest.mark.parametrize(("block", "frozen"), [(0, 0), (1, 1)])
+def test_a_block_that_holds_an_adapter_which_trains_is_not_frozen(tmp_path, block, frozen):
+    adapter = {"adapter": Adapter(block, ParameterClaim(Name("*.extra"), True))}
+    runs = [trained(tmp_path / cache, HEAD_ONLY, cache, others=adapter) for cache in ("off", "ram")]
+    assert [plan.prefix.stretches[0].blocks if plan.prefix else 0 for _, plan, _ in runs] == [frozen] * 2
+    assert differing(runs[0][0], runs[1][0]) == []
+    assert runs[0][0][f"bert.encoder.layer.{block}.extra"].any()
+
+
 def test_what_is_kept_is_computed_once(tmp_path):
     counts = {}
     for cache in ("off", "ram"):
