@@ -78,7 +78,7 @@ def _run(
     """Do a baseline, go on with it, or return it if it is done."""
     begun = time.perf_counter()
     seed_everything(loaded.run.training.seed)
-    prepared = prepare(loaded, frames, machine)
+    prepared = prepare(loaded, frames, machine, folder.path)
     identity = identity_of(loaded, prepared)
     folder.claim(resume=True, overwrite=False)
     if folder.finished and folder.facts()["identity"] == identity:

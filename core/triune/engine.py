@@ -16,7 +16,7 @@ from triune.collapse import GRACE
 from triune.dropout import fast_dropout
 from triune.errors import CheckpointError, TrainingError
 from triune.evaluation import Answers, Evaluation, answers_of, evaluate_split, number
-from triune.events import Checkpointed, Evaluated, Finished, PhaseEnded, Stepped, Warned
+from triune.events import Cached, Checkpointed, Evaluated, Finished, PhaseEnded, Stepped, Warned
 from triune.hookspecs import ParameterFreezing, RunLifecycle
 from triune.objective import check_finite, share_of
 from triune.optimisation import Group, adamw, freeze_all, move_to, moved, param_groups, rate_of
@@ -51,6 +51,7 @@ class Progress:
     ended: tuple[int, ...] = ()  # the steps at which phases ended
     seconds: float = 0.0  # spent learning, over all resumes
     evaluating: float = 0.0  # seconds spent so, over all resumes
+    caching: float = 0.0  # seconds spent computing frozen blocks once and for all, over all resumes
     spread: bool = False  # whether an evaluation has seen several labels predicted
     collapsed: str = ""  # what was said when one label took over
 
@@ -70,7 +71,8 @@ class Engine:
         groups = param_groups(self.model, self.plan.groups, self.training)
         decided = self.hooks.decide(ParameterFreezing.build_optimizer, run=self.run, groups=groups)
         self.optimizer = decided[1] if decided else adamw(groups)
-        self.names = {parameter: name for name, parameter in self.model.named_parameters()}
+        self.parameters = dict(self.model.named_parameters())
+        self.names = {parameter: name for name, parameter in self.parameters.items()}
         self.order = Batches(
             prepared.examples["train"].lengths,
             self.training.batch_size,
@@ -100,6 +102,8 @@ class Engine:
         except Interrupted:
             self.save()
             raise
+        if self.prepared.activations:
+            self.prepared.activations.close()
         self._restore_best()
         self.journal.tell(Finished(self.now, reason))
         return reason
@@ -143,10 +147,12 @@ class Engine:
             self.objective.train(learning)
 
     def _learn(self, rows: NDArray[np.int64]) -> None:
+        self._keep_frozen("train", self.progress.step)
         begun = time.perf_counter()
         step = self.now
-        move_to(step.index, self.model, self.groups, self.rate, self.optimizer)
-        self.objective.train()
+        move_to(step.index, self.parameters, self.groups, self.rate, self.optimizer)
+        if not self.objective.training:
+            self.objective.train()
         loss, terms = self._backward(rows, step)
         self._clip(step)
         self.optimizer.step()
@@ -155,6 +161,16 @@ class Engine:
         self.progress = replace(self.progress, step=step.index + 1, seconds=self.progress.seconds + seconds)
         rates = tuple(group["lr"] for group in self.optimizer.param_groups)
         self.journal.tell(Stepped(self.now, loss, terms, rates, len(rows), seconds))
+
+    def _keep_frozen(self, split: str, step: int) -> None:
+        """Have what is frozen at a step computed for a split once, where that is to be kept."""
+        activations, prefix = self.prepared.activations, self.plan.prefix
+        if activations and prefix:
+            activations.move_to(prefix.floor(step, self.groups))
+            seconds = activations.keep(split, self.progress.step, self.listener.obey)
+            if seconds:
+                self.progress = replace(self.progress, caching=self.progress.caching + seconds)
+                self.journal.tell(Cached(self.now, split, activations.blocks, seconds))
 
     def _backward(self, rows: NDArray[np.int64], step: Step) -> tuple[float, dict[str, float]]:
         """Accumulate the gradient of a batch part by part; return the loss and its terms."""
@@ -201,6 +217,7 @@ class Engine:
         if step == self.progress.evaluated or not (step % every == 0 or step == self.plan.steps.total):
             return
         self.progress = replace(self.progress, evaluated=step)
+        self._keep_frozen("valid", max(step - 1, 0))  # as in the step that was just learnt from
         answers = self._validate() if "valid" in self.prepared.examples else None
         self._watch(answers)
         self._end_phase_if_due()
@@ -264,6 +281,8 @@ class Engine:
         if phase == len(self.plan.phases) or self.progress.disappointments < self.plan.phases[phase].patience:
             return
         self._restore_best()
+        if self.prepared.activations:
+            self.prepared.activations.restored(self.progress.best_step)
         self.optimizer.state.clear()  # of weights that are no longer there
         ended = (*self.progress.ended, self.progress.step)
         self.progress = replace(self.progress, ended=ended, disappointments=0)

@@ -67,6 +67,16 @@ class PhaseEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class Cached:
+    """The outputs of frozen blocks were computed for a split, once for the steps to come."""
+
+    step: Step
+    split: str
+    blocks: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """Training is over: `reason` says why."""
 
@@ -82,4 +92,4 @@ class Beside:
     event: Event
 
 
-Event = Planned | Stepped | Evaluated | Checkpointed | PhaseEnded | Warned | Finished | Beside
+Event = Planned | Stepped | Evaluated | Checkpointed | PhaseEnded | Cached | Warned | Finished | Beside

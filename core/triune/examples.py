@@ -81,15 +81,15 @@ class Examples:
         """The number of token ids of each example, (examples,)."""
         return next(iter(self.inputs.values())).lengths
 
-    def batch(self, rows: NDArray[np.int64]) -> Batch:
-        """Return the examples at `rows`, padded to the longest of them, with their attention mask."""
+    def batch(self, rows: NDArray[np.int64], multiple: int = 1) -> Batch:
+        """Return the examples at `rows`, padded to the longest of them or to a multiple, with their attention mask."""
         import numpy as np
         import torch
 
         from triune.types import Batch
 
         lengths = self.lengths[rows]
-        width = int(lengths.max(initial=1))
+        width = -(-int(lengths.max(initial=1)) // multiple) * multiple
         inputs = {name: torch.from_numpy(ragged.padded(rows, width)) for name, ragged in self.inputs.items()}
         inputs["attention_mask"] = torch.from_numpy((np.arange(width) < lengths[:, None]).astype(np.int64))
         targets, mask = self._padded_targets(rows)

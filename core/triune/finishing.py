@@ -178,7 +178,7 @@ def facts_of(
         "notes": [*prepared.plan.notes, *([collapsed] if collapsed else [])],
         "timings": {
             "preparing": round(preparing, 3),
-            "caching": 0.0,
+            "caching": round(engine.progress.caching, 3),
             "training": round(engine.progress.seconds, 3),
             "evaluating": round(engine.progress.evaluating, 3),
         },

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING
 
-from triune.events import Evaluated, Event, PhaseEnded, Stepped, Warned
+from triune.events import Cached, Evaluated, Event, PhaseEnded, Stepped, Warned
 from triune.files import writing
 from triune.hookspecs import RunLifecycle
 
@@ -94,6 +94,15 @@ def line_of(event: Event) -> dict[str, JSON] | None:
             "split": event.split,
             "metrics": dict(event.metrics),
             "best": event.best,
+        }
+    if isinstance(event, Cached):
+        seconds = round(event.seconds, 3)
+        return {
+            "event": "cache",
+            "step": event.step.index,
+            "split": event.split,
+            "blocks": event.blocks,
+            "seconds": seconds,
         }
     if isinstance(event, PhaseEnded):
         return {"event": "phase", "step": event.step.index, "ended": event.phase, "best_step": event.best_step}

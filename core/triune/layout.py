@@ -59,6 +59,15 @@ def block_depths(model: nn.Module) -> dict[str, int]:
     return {prefix: depth for depth, prefix in enumerate(prefixes)}
 
 
+def stacks_of(model: nn.Module) -> list[list[nn.Module]]:
+    """Return the blocks of a model from the input up, an encoder's and a decoder's apart."""
+    stacks: dict[str, list[nn.Module]] = {}
+    for prefix in block_depths(model):
+        name = prefix.removesuffix(".")
+        stacks.setdefault(name.rpartition(".")[0], []).append(model.get_submodule(name))
+    return list(stacks.values())
+
+
 def _last(name: str) -> str:
     return name.rpartition(".")[2]
 

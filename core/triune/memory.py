@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from pathlib import Path
 
@@ -63,3 +64,33 @@ def peak_resident_bytes() -> int | None:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def available_bytes() -> int | None:
+    """Return the bytes of memory that a process may still take, or None where nobody knows.
+
+    A container may allow less than the machine has.
+    """
+    free = [found for found in (_free_of_the_machine(), _free_of_the_container()) if found is not None]
+    return min(free, default=None)
+
+
+def _free_of_the_machine() -> int | None:
+    table = Path("/proc/meminfo")
+    if table.is_file():
+        for line in table.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows; a system without the figure
+        return None
+
+
+def _free_of_the_container() -> int | None:
+    folder = Path("/sys/fs/cgroup")
+    try:
+        most, used = ((folder / name).read_text().strip() for name in ("memory.max", "memory.current"))
+    except OSError:
+        return None
+    return max(int(most) - int(used), 0) if most.isdigit() else None

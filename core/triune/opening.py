@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import pandas as pd
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from triune.conditions import Places
     from triune.config import LoadedConfig, NamedPlugin
@@ -215,14 +215,19 @@ def encode(bundle: Bundle, data: Data) -> dict[str, Examples]:
     return {split: replace(bundle.encode(data, split), split=split) for split in data.splits}
 
 
-def objective_of(opened: Opened, rules: GroundedRules, terms: Mapping[str, tuple[str, LossTerm]]) -> Objective:
-    """Return the model and its composed losses in one module."""
+def objective_of(
+    opened: Opened,
+    rules: GroundedRules,
+    terms: Mapping[str, tuple[str, LossTerm]],
+    forward: Callable[[nn.Module, Batch], Outputs] | None = None,
+) -> Objective:
+    """Return the model and its composed losses in one module; `forward` is a pass of the model, otherwise its own."""
     from triune.objective import Objective
 
     composed = bool(opened.hooks.implementers(LossComposition.compose_loss))
     return Objective(
         opened.bundle.model,
-        opened.bundle.forward,
+        forward or opened.bundle.forward,
         opened.constraining(rules),
         terms,
         compose=_composing(opened) if composed else None,

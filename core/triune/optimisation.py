@@ -114,9 +114,14 @@ def adamw(groups: Sequence[ParamGroup]) -> torch.optim.Optimizer:
     )
 
 
-def move_to(step: int, model: nn.Module, groups: Sequence[Group], rate: Rate, optimizer: torch.optim.Optimizer) -> None:
+def move_to(
+    step: int,
+    parameters: Mapping[str, nn.Parameter],
+    groups: Sequence[Group],
+    rate: Rate,
+    optimizer: torch.optim.Optimizer,
+) -> None:
     """Bring every parameter into the state it has at a step: thawed or frozen, at its learning rate."""
-    parameters = dict(model.named_parameters())
     for group, settings in zip(groups, optimizer.param_groups, strict=True):
         window = group.window(step)
         settings["lr"] = 0.0 if window is None else rate.at(step, window)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from triune.alignment import aligned, bar, count, shortened, size, wrapped
 from triune.errors import listed
+from triune.frozen import described, plain
 from triune.schedules import Schedule
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ BAR = 30
 
 def page(plan: Plan) -> str:
     """Return everything that a run will do, at most 100 columns wide."""
-    parts = (_plugins, _data, _model, _losses, _steps, _memory, _machine, _writes, _notes)
+    parts = (_plugins, _data, _model, _frozen, _losses, _steps, _memory, _machine, _writes, _notes)
     return "\n\n".join("\n".join(lines) for part in parts if (lines := list(part(plan)))) + "\n"
 
 
@@ -78,6 +79,7 @@ def as_json(plan: Plan) -> dict[str, JSON]:
             "composer": plan.composer,
         },
         "optimizer": plan.optimizer,
+        "frozen": plain(plan.prefix) if plan.prefix else None,
         "rules": list(plan.rules),
         "steps": asdict(plan.steps),
         "training": plan.training.model_dump(mode="json"),
@@ -164,6 +166,11 @@ def _model(plan: Plan) -> Iterator[str]:
         rows.append((place, f"{group.elements:,}", f"{len(group.names)}", decay if group.decays else "0", str(first)))
         rows.extend(("", "", "", "", str(window)) for window in others)
     yield from aligned(rows, right=(1, 2), indent="  ")
+
+
+def _frozen(plan: Plan) -> Iterator[str]:
+    if plan.prefix:
+        yield from described(plan.prefix)
 
 
 def _where(group: Group, plan: Plan) -> str:

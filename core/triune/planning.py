@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from triune.context import Run
     from triune.data import Data
     from triune.examples import Examples
+    from triune.frozen import Prefix
     from triune.hooks import Hooks
     from triune.types import JSON, GroundedRules, ModelLayout
 
@@ -97,6 +98,7 @@ class Plan:
     notes: tuple[str, ...]
     claims: tuple[tuple[str, ParameterClaim], ...] = ()
     phases: tuple[OnPlateau, ...] = ()  # the ends of phases that only training tells
+    prefix: Prefix | None = None  # what is frozen below what trains, where there is something
 
     @property
     def parameters(self) -> int:

@@ -14,11 +14,12 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from triune.activations import Activations
 from triune.collapse import watch_of
 from triune.errors import PlanError, listed, nearest
 from triune.hookspecs import LossComposition, ParameterFreezing
 from triune.learning_table import training_examples
-from triune.machine import precision_of
+from triune.machine import autocast_of, precision_of
 from triune.opening import Opened, abstentions, build, encode, load, objective_of, started
 from triune.planning import (
     Memory,
@@ -34,6 +35,7 @@ from triune.planning import (
     unconsumed,
     unwatched,
 )
+from triune.prefixes import prefix_of
 from triune.probe import Probe, probe
 from triune.rule_files import rule_files
 from triune.types import RunLength
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from triune.context import Run
     from triune.data import Data
     from triune.examples import Examples
+    from triune.frozen import Prefix
     from triune.objective import Objective
     from triune.optimisation import Group
     from triune.types import JSON, GroundedRules
@@ -65,14 +68,16 @@ class Prepared:
     objective: Objective
     plan: Plan
     watch: CollapseWatch | None = None
+    activations: Activations | None = None  # where blocks are frozen below what trains
 
 
 def prepare(
     loaded: LoadedConfig,
     frames: Mapping[str, pd.DataFrame] | None = None,
     machine: Mapping[str, JSON] | None = None,
+    folder: Path | None = None,
 ) -> Prepared:
-    """Do everything that comes before step 0.
+    """Do everything that comes before step 0; `folder` is where the run will write.
 
     Raises:
         TriuneError: something is wrong; nothing was written.
@@ -98,6 +103,11 @@ def prepare(
     checked([*term_problems, *claim_problems, *unwatched(plateaus_of(claims), run, data), *unconsumed(rules, hooks)])
     objective = objective_of(opened, rules, terms)
     seen = _probed(objective, train, opened)
+    prefix, prefix_notes = prefix_of(opened, examples, groups, steps, folder)
+    activations = None
+    if prefix:
+        activations = Activations(opened.bundle, opened.layout, examples, prefix, autocast_of(run), folder)
+        objective = objective_of(opened, rules, terms, activations.outputs)
     plan = Plan(
         plugins=plugin_rows(loaded),
         tables={split: table_of(data, split, examples[split]) for split in data.splits},
@@ -110,14 +120,23 @@ def prepare(
         rules=tuple(rule.name for rule in opened.rules),
         steps=steps,
         training=run.config.training,
-        memory=memory_of(opened, groups, steps, seen),
+        memory=memory_of(opened, groups, steps, seen, prefix),
         machine={"device": run.device, "precision": precision_of(run), **(machine or {})},
         writes=(),
         claims=tuple(claims),
         phases=plateaus_of(claims),
-        notes=(*data.notes, *opened.bundle.notes, *said, *abstentions(rules), *only_reported(rules, hooks), *notes),
+        notes=(
+            *data.notes,
+            *opened.bundle.notes,
+            *said,
+            *abstentions(rules),
+            *only_reported(rules, hooks),
+            *notes,
+            *prefix_notes,
+        ),
+        prefix=prefix,
     )
-    return Prepared(opened, data, rules, examples, objective, plan, watch)
+    return Prepared(opened, data, rules, examples, objective, plan, watch, activations)
 
 
 def identity_of(loaded: LoadedConfig, prepared: Prepared) -> str:
@@ -147,13 +166,16 @@ def steps_of(run: Run, examples: int) -> Steps:
     )
 
 
-def memory_of(opened: Opened, groups: Sequence[Group], steps: Steps, seen: Probe) -> Memory:
+def memory_of(
+    opened: Opened, groups: Sequence[Group], steps: Steps, seen: Probe, prefix: Prefix | None = None
+) -> Memory:
     """Return what the run will hold at its fullest: fp32 gradients, and AdamW's two moments."""
     starts = {window.start for group in groups for window in group.windows}
     training = max((sum(group.elements for group in groups if group.window(step)) for step in starts), default=0)
     weights = sum(parameter.nbytes for parameter in opened.bundle.model.parameters())
     part = ceil(steps.batch / steps.accumulate)
-    return Memory(weights, 4 * training, 8 * training, seen.bytes_per_example * part)
+    cache = prefix.bytes if prefix and prefix.place == "ram" else 0
+    return Memory(weights, 4 * training, 8 * training, seen.bytes_per_example * part, cache)
 
 
 def plugin_rows(loaded: LoadedConfig) -> tuple[PluginRow, ...]:

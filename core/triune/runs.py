@@ -162,7 +162,7 @@ def _prepared(
     from triune.opening import as_frames
     from triune.prepared import prepare
 
-    prepared = prepare(loaded, None if frames is None else as_frames(frames), {"threads": threads})
+    prepared = prepare(loaded, None if frames is None else as_frames(frames), {"threads": threads}, folder)
     baselines = baselines_of(loaded, prepared)
     written = (MODEL, *RESULTS, *([FOLDER] if any(one.loaded for one in baselines) else []))
     plan = replace(

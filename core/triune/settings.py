@@ -10,6 +10,7 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
+    ByteSize,
     ConfigDict,
     Field,
     ValidationInfo,
@@ -35,6 +36,15 @@ def _from_folder(path: Path, info: ValidationInfo) -> Path:
     # Links are not followed: a cache's target has a name, and an ending, that says nothing.
     return (folder if isinstance(folder, Path) else Path.cwd()) / path.expanduser()
 
+
+def _no_truth(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError('found a truth value, wanted bytes, or a text such as "2 GiB"')
+    return value
+
+
+Bytes: TypeAlias = Annotated[ByteSize, BeforeValidator(_no_truth), Field(gt=0)]
+"""A number of bytes, or a text with its unit."""
 
 InputPath: TypeAlias = Annotated[Path, BeforeValidator(_named), AfterValidator(_from_folder)]
 """A path that a plugin reads; in a configuration file it starts at the file's folder. It need not exist yet."""
@@ -103,6 +113,14 @@ class Training(BaseModel):
         True, description="Whether the run ends with its best model rather than with its last."
     )
 
+    cache: Literal["auto", "off", "ram", "disk"] = Field(
+        "auto",
+        description="Where outputs of frozen blocks below what trains are kept, to be computed once an example instead "
+        "of at every step. auto: in memory if they fit, else on the disk if they fit there, else nowhere.",
+    )
+    cache_limit: Bytes | None = Field(
+        None, description='The most that is kept: bytes, or "2 GiB". null: half of what is free.'
+    )
     collapse: Literal["warn", "stop", "ignore"] = Field(
         "warn",
         description="What to do where rules are pushed and one label takes over the predictions: its share is beyond "

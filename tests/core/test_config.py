@@ -319,8 +319,8 @@ BAD = {
     "training key": (
         TRAINING + "epoch: 3",
         "run.yaml:4:3: training.epoch: unknown key 'epoch' of training; known: accumulate, baselines, batch_size, "
-        "checkpoint_every, clip, collapse, data_seed, device, dropout, early_stopping, epochs, evaluate_every, "
-        "… (11 more); did you mean 'epochs'?",
+        "cache, cache_limit, checkpoint_every, clip, collapse, data_seed, device, dropout, early_stopping, "
+        "… (13 more); did you mean 'epochs'?",
     ),
     "no epochs": (TRAINING + "epochs: 0", "run.yaml:4:11: training.epochs: found 0, wanted a number above 0"),
     "infinite epochs": (TRAINING + "epochs: .inf", "run.yaml:4:11: training.epochs: found inf, wanted a finite number"),
@@ -581,8 +581,8 @@ def test_an_override_turns_a_bare_name_into_a_section() -> None:
         (
             "training.epoch=5",
             "--set training.epoch=5: training.epoch: unknown key 'epoch' of training; known: accumulate, baselines, "
-            "batch_size, checkpoint_every, clip, collapse, data_seed, device, dropout, early_stopping, epochs, "
-            "evaluate_every, … (11 more); did you mean 'epochs'?",
+            "batch_size, cache, cache_limit, checkpoint_every, clip, collapse, data_seed, device, dropout, "
+            "early_stopping, … (13 more); did you mean 'epochs'?",
         ),
         (
             "training.epochs=many",

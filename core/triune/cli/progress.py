@@ -7,8 +7,8 @@ from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from triune.alignment import duration
-from triune.events import Beside, Evaluated, Event, Finished, PhaseEnded, Planned, Stepped, Warned
+from triune.alignment import count, duration
+from triune.events import Beside, Cached, Evaluated, Event, Finished, PhaseEnded, Planned, Stepped, Warned
 from triune.rule_table import HEADLINES
 
 if TYPE_CHECKING:
@@ -77,6 +77,9 @@ class Watch:
                 f"step {event.step.index}: phase {event.phase} ended, and its best model, of step {event.best_step}, "
                 "is restored"
             )
+        elif isinstance(event, Cached):
+            blocks, took = count(event.blocks, "frozen block"), duration(event.seconds)
+            self._display.line(f"step {event.step.index}: {blocks} computed once for {event.split}, in {took}")
         elif isinstance(event, Warned):
             self._display.line(f"warning: {event.message}")
         elif isinstance(event, Planned):
