@@ -51,10 +51,18 @@ examples: install ## run the examples
 	$(BIN)/python examples/from_python.py
 	$(BIN)/python -m pytest examples/third_party
 
-bench: install ## measure light commands, and speed and quality beside the usual trainer (hours)
+bench: install ## measure everything: light commands, speed, quality, methods, the rule engine, what rules are worth (hours)
 	$(BIN)/python tests/benchmarks/light.py
 	$(BIN)/python tests/benchmarks/speed.py
 	$(BIN)/python tests/benchmarks/quality.py
+	$(BIN)/python tests/benchmarks/methods.py
+	$(BIN)/python tests/benchmarks/cache.py
+	$(BIN)/python tests/benchmarks/grounding.py
+	$(BIN)/python tests/benchmarks/rules_engine.py
+	$(BIN)/python tests/benchmarks/rules_scale.py
+	$(BIN)/python tests/benchmarks/hard_rules.py
+	$(BIN)/python tests/benchmarks/rules_pay.py
+	$(BIN)/python tests/benchmarks/hu.py
 
 check: lint docs examples test ## what CI runs
 

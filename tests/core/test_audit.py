@@ -14,9 +14,9 @@ from triune.audit import Contradiction, audit
 from triune.audit.answers import OneLabel, SeveralLabels
 from triune.audit.figures import laplace, wilson
 from triune.audit.satisfying import plain, satisfiable
-from triune.conditions import Contains, Regex
+from triune.conditions import Contains, Regex, Token
 from triune.data import Source
-from triune.logic import And, AtLeast, AtMost, Exactly, Iff, Implies, NeverFollows, NoneOf, Not, Or
+from triune.logic import And, AtLeast, AtMost, Exactly, Iff, Implies, NeverFollows, NoneOf, Not, Or, Span, bio
 
 TEXTS = {"red warm": "warm", "red cold": "cold", "blue sea": "cold", "blue red": "cold", "grey": "warm"}
 
@@ -206,3 +206,18 @@ def test_thousands_of_labels_in_a_hierarchy_are_decided():
     found = audit([*rules, Rule("leaf", Label("l400"), hard=True)], number="several")
     assert not found.undecided
     assert found.sound
+
+
+def test_rules_about_tokens_and_sequences_are_judged_by_the_tags_where_they_speak():
+    tokens = [["bob", "in", "oslo"], ["oslo", "is", "far"], ["new", "york"], ["oslo", "bob"]]
+    tags = [["B-PER", "O", "B-LOC"], ["B-LOC", "O", "O"], ["B-LOC", "I-LOC"], ["O", "B-PER"]]
+    data = Data(
+        {"train": pd.DataFrame({"text": pd.Series(tokens, dtype=object), "label": pd.Series(tags, dtype=object)})},
+        {"text": "text", "label": "label"},
+    )
+    city, order = audit(
+        [Rule("city", Span("LOC"), Token("oslo", "new york")), Rule("order", bio("LOC", "PER"))], data
+    ).rules
+    assert (city.fires, city.labelled, city.right) == (4, 4, 3)
+    assert city.wrong[0].labels == ("O",)
+    assert (order.labelled, order.right) == (4, 4)

@@ -19,8 +19,9 @@ from triune.errors import listed, nearest
 from triune.logic import Formula, FormulaError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from triune.conditions import Places
     from triune.data import Data
     from triune.types import Rule
 
@@ -120,9 +121,9 @@ def _figures(
     figures = []
     for number, rule in enumerate(scene.rules):
         rows = found.fires[number].nonzero()[0].tolist()
-        fires, formula = len(rows), scene.formulas[number]
-        judged = [(row, gold[row] or ()) for row in rows if formula is not None and gold[row] is not None]
-        wrong = [one for one in judged if formula is not None and not formula.holds(one[1])]
+        fires = len(rows)
+        judged = list(_judged(rule, found.places.get(number), rows, gold))
+        wrong = [(row, said) for row, said, holds in judged if not holds]
         right, of, opposed = len(judged) - len(wrong), len(judged), against[number]
         figures.append(
             _described(
@@ -142,6 +143,24 @@ def _figures(
             )
         )
     return tuple(figures)
+
+
+def _judged(
+    rule: Rule, places: Places | None, rows: Sequence[int], gold: Sequence[tuple[str, ...] | None]
+) -> Iterator[tuple[int, tuple[str, ...], bool]]:
+    """Yield each labelled example that a rule fires on, what its labels say, and whether they keep the rule.
+
+    A rule about tokens is judged at every stretch of tokens that it points at.
+    """
+    if not isinstance(rule.then, Formula):
+        return
+    if places is None:
+        yield from ((row, said, rule.then.holds(said)) for row in rows if (said := gold[row]) is not None)
+        return
+    for row, start, stop in zip(places.rows.tolist(), places.starts.tolist(), places.stops.tolist(), strict=True):
+        tags = (gold[row] or ())[start:stop]
+        if len(tags) == stop - start:
+            yield row, tags, rule.then.holds(tags)
 
 
 def _described(rule: Rule, **found: object) -> RuleFigures:
