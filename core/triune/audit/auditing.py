@@ -122,7 +122,10 @@ def _figures(
     for number, rule in enumerate(scene.rules):
         rows = found.fires[number].nonzero()[0].tolist()
         fires = len(rows)
-        judged = list(_judged(rule, found.places.get(number), rows, gold))
+        formula = scene.formulas[number]
+        if formula is None and data.tokenised and isinstance(rule.then, Formula):
+            formula = rule.then  # of tags in their order
+        judged = list(_judged(formula, found.places.get(number), rows, gold))
         wrong = [(row, said) for row, said, holds in judged if not holds]
         right, of, opposed = len(judged) - len(wrong), len(judged), against[number]
         figures.append(
@@ -146,21 +149,21 @@ def _figures(
 
 
 def _judged(
-    rule: Rule, places: Places | None, rows: Sequence[int], gold: Sequence[tuple[str, ...] | None]
+    formula: Formula | None, places: Places | None, rows: Sequence[int], gold: Sequence[tuple[str, ...] | None]
 ) -> Iterator[tuple[int, tuple[str, ...], bool]]:
     """Yield each labelled example that a rule fires on, what its labels say, and whether they keep the rule.
 
     A rule about tokens is judged at every stretch of tokens that it points at.
     """
-    if not isinstance(rule.then, Formula):
+    if formula is None:
         return
     if places is None:
-        yield from ((row, said, rule.then.holds(said)) for row in rows if (said := gold[row]) is not None)
+        yield from ((row, said, formula.holds(said)) for row in rows if (said := gold[row]) is not None)
         return
     for row, start, stop in zip(places.rows.tolist(), places.starts.tolist(), places.stops.tolist(), strict=True):
         tags = (gold[row] or ())[start:stop]
         if len(tags) == stop - start:
-            yield row, tags, rule.then.holds(tags)
+            yield row, tags, formula.holds(tags)
 
 
 def _described(rule: Rule, **found: object) -> RuleFigures:
