@@ -60,6 +60,7 @@ bench: install ## measure everything: light commands, speed, quality, methods, t
 	$(BIN)/python tests/benchmarks/grounding.py
 	$(BIN)/python tests/benchmarks/rules_engine.py
 	$(BIN)/python tests/benchmarks/rules_scale.py
+	$(BIN)/python tests/benchmarks/rules_step.py
 	$(BIN)/python tests/benchmarks/hard_rules.py
 	$(BIN)/python tests/benchmarks/rules_pay.py
 	$(BIN)/python tests/benchmarks/hu.py
