@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING
 
 import torch  # noqa: TID253 - this module is torch
 
+from triune.accumulation import accumulated, clip
 from triune.batching import Batches, parts_of
 from triune.checkpoint import Checkpoints, Snapshot
 from triune.collapse import GRACE
 from triune.dropout import fast_dropout
-from triune.errors import CheckpointError, TrainingError
-from triune.evaluation import Answers, Evaluation, answers_of, evaluate_split, number
+from triune.errors import CheckpointError
+from triune.evaluation import number
 from triune.events import Cached, Checkpointed, Evaluated, Finished, PhaseEnded, Stepped, Warned
-from triune.hookspecs import ParameterFreezing, RunLifecycle
-from triune.objective import check_finite, share_of
+from triune.examiner import Examiner
+from triune.hookspecs import ParameterFreezing
 from triune.optimisation import Group, adamw, freeze_all, move_to, moved, param_groups, rate_of
 from triune.optimizer_state import optimizer_state, restore_optimizer
 from triune.planning import DEFAULT_METRIC
-from triune.rule_report import rates_of
 from triune.signals import Interrupted, Listener
 from triune.state import join_state, random_state, set_random_state, split_state
 from triune.types import Step
@@ -31,11 +31,11 @@ from triune.windows import resolve
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from torch import Tensor
 
+    from triune.evaluation import Answers
     from triune.journal import Journal
     from triune.prepared import Prepared
-    from triune.types import JSON, Batch, Outputs
+    from triune.types import JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Progress:
     disappointments: int = 0  # evaluations in a row that were no better
     ended: tuple[int, ...] = ()  # the steps at which phases ended
     seconds: float = 0.0  # spent learning, over all resumes
-    evaluating: float = 0.0  # seconds spent so, over all resumes
+    evaluating: float = 0.0  # seconds spent so before the last resume
     caching: float = 0.0  # seconds spent computing frozen blocks once and for all, over all resumes
     spread: bool = False  # whether an evaluation has seen several labels predicted
     collapsed: str = ""  # what was said when one label took over
@@ -79,6 +79,7 @@ class Engine:
             self.training.seed if self.training.data_seed is None else self.training.data_seed,
         )
         self._epoch: tuple[int, list[NDArray[np.int64]]] | None = None  # the order in use, a pure function's value
+        self.examiner = Examiner(prepared, listener.obey)
         self.progress = Progress()
         self.before: dict[str, JSON] = {}  # by split, how often the model broke each rule before it learnt
         self.groups = self._groups()
@@ -90,8 +91,9 @@ class Engine:
             Interrupted: a signal asked to stop; the run was saved first.
         """
         try:
-            self._begin()
-            self._look_before()
+            self.examiner.begin(self.now)
+            if not self.progress.step:
+                self.before = self.examiner.before()
             while True:
                 self._evaluate_if_due()
                 self._save_if_due()
@@ -114,6 +116,11 @@ class Engine:
         return Step(self.progress.step, self.plan.steps.total, self.progress.step // self.order.per_epoch)
 
     @property
+    def evaluating(self) -> float:
+        """The seconds spent evaluating, over all resumes."""
+        return self.progress.evaluating + self.examiner.seconds
+
+    @property
     def metric(self) -> str:
         """The metric that chooses the best model."""
         return self.training.early_stopping.metric if self.training.early_stopping else DEFAULT_METRIC
@@ -125,27 +132,6 @@ class Engine:
             self._epoch = (epoch, self.order.of_epoch(epoch))
         return self._epoch[1][place]
 
-    def _begin(self) -> None:
-        """Let plugins prepare."""
-        self.objective.eval()
-        train = self.prepared.examples["train"]
-        for _ in self.hooks.each(
-            RunLifecycle.before_training, run=self.run, step=self.now, forward=self.outputs_now, train=train
-        ):
-            self.listener.obey()
-
-    def outputs_now(self, batch: Batch) -> Outputs:
-        """Return the outputs of a batch under the model as it is, without dropout and without gradient."""
-        learning = self.objective.training
-        if not learning:  # amid a step a checkpoint would not be of one moment
-            self.listener.obey()
-        self.objective.eval()
-        try:
-            with torch.no_grad():
-                return self.objective.outputs(batch.to(self.run.device))
-        finally:
-            self.objective.train(learning)
-
     def _learn(self, rows: NDArray[np.int64]) -> None:
         self._keep_frozen("train", self.progress.step)
         begun = time.perf_counter()
@@ -153,14 +139,19 @@ class Engine:
         move_to(step.index, self.parameters, self.groups, self.rate, self.optimizer)
         if not self.objective.training:
             self.objective.train()
-        loss, terms = self._backward(rows, step)
-        self._clip(step)
+        examples = self.prepared.examples["train"]
+        batches = [examples.batch(part).to(self.run.device) for part in parts_of(rows, self.training.accumulate)]
+        loss, terms = accumulated(self.objective, batches, step, self._dropout, self.run.generators.untouched)
+        clip(self.names, self.training.clip, step)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         seconds = time.perf_counter() - begun
         self.progress = replace(self.progress, step=step.index + 1, seconds=self.progress.seconds + seconds)
         rates = tuple(group["lr"] for group in self.optimizer.param_groups)
         self.journal.tell(Stepped(self.now, loss, terms, rates, len(rows), seconds))
+
+    def _dropout(self) -> AbstractContextManager[object]:
+        return fast_dropout() if self.training.dropout == "fast" else nullcontext()
 
     def _keep_frozen(self, split: str, step: int) -> None:
         """Have what is frozen at a step computed for a split once, where that is to be kept."""
@@ -171,45 +162,6 @@ class Engine:
             if seconds:
                 self.progress = replace(self.progress, caching=self.progress.caching + seconds)
                 self.journal.tell(Cached(self.now, split, activations.blocks, seconds))
-
-    def _backward(self, rows: NDArray[np.int64], step: Step) -> tuple[float, dict[str, float]]:
-        """Accumulate the gradient of a batch part by part; return the loss and its terms."""
-        examples = self.prepared.examples["train"]
-        batches = [examples.batch(part).to(self.run.device) for part in parts_of(rows, self.training.accumulate)]
-        with self._dropout():
-            share = share_of(self.objective, batches, step, self.run.generators.untouched) if len(batches) > 1 else None
-        totals: dict[str, Tensor] = {}
-        for batch in batches:
-            with self._dropout():
-                loss, terms = self.objective(batch, step, share)
-                loss.backward()
-            totals = {name: totals[name] + term if totals else term for name, term in terms.items()}
-        totals = {**totals, **((share and share.terms) or {})}
-        values = {name: float(total) for name, total in totals.items()}
-        check_finite(values, {name: owner for name, (owner, _) in self.objective.terms.items()}, step)
-        with torch.no_grad():
-            return float(self.objective.compose(totals, step)), values
-
-    def _dropout(self) -> AbstractContextManager[object]:
-        return fast_dropout() if self.training.dropout == "fast" else nullcontext()
-
-    def _clip(self, step: Step) -> None:
-        moving = [parameter for parameter in self.names if parameter.grad is not None]
-        norm = torch.nn.utils.clip_grad_norm_(moving, self.training.clip or float("inf"))
-        if not bool(norm.isfinite()):
-            raise TrainingError(
-                f"step {step.index + 1}: the norm of the gradient is {norm.item()}: nothing was learnt from this step "
-                "and the last checkpoint holds; try a lower training.learning_rate, or training.precision: fp32"
-            )
-
-    def _look_before(self) -> None:
-        """Note how far rules are kept by the model as it came."""
-        if self.progress.step or not len(self.prepared.rules):
-            return
-        with self.run.generators.untouched():
-            for split in ("valid", "test"):
-                if split in self.prepared.examples:
-                    self.before[split] = rates_of(self.evaluate(split).metrics)
 
     def _evaluate_if_due(self) -> None:
         every = self.training.evaluate_every or self.order.per_epoch
@@ -224,7 +176,7 @@ class Engine:
 
     def _validate(self) -> Sequence[Answers]:
         """Measure the model on the validation table, and keep it if it is the best so far."""
-        found = self.evaluate("valid")
+        found = self.examiner.evaluate("valid")
         metrics = found.metrics
         value = number(metrics, self.metric) if self.metric in metrics else None
         margin = self.training.early_stopping.min_delta if self.training.early_stopping else 0.0
@@ -241,31 +193,13 @@ class Engine:
         """Say it, once, where one label has taken over the predictions."""
         if self.prepared.watch is None or self.progress.collapsed:
             return
-        verdict = self.prepared.watch.verdict(answers or self.sampled())
+        verdict = self.prepared.watch.verdict(answers or self.examiner.sampled())
         if verdict and (self.progress.spread or self.now.share >= GRACE):
             said = f"step {self.progress.step}: {verdict}"
             self.progress = replace(self.progress, collapsed=said)
             self.journal.tell(Warned(said))
         elif not verdict:
             self.progress = replace(self.progress, spread=True)
-
-    def sampled(self) -> Sequence[Answers]:
-        """Return the answers for the examples that are watched where there is no validation table."""
-        watch = self.prepared.watch
-        assert watch is not None
-        table = torch.from_numpy(watch.sample).to(self.run.device)  # rules know examples by their place in the table
-        begun = time.perf_counter()
-        self.objective.eval()
-        with self.run.generators.untouched():
-            sample = self.prepared.examples["train"].at(watch.sample)
-            answers = answers_of(
-                lambda batch: self._outputs_of(replace(batch, rows=table[batch.rows])),
-                sample,
-                self.prepared.opened.bundle.space,
-                self.run.device,
-            )
-        self._add_evaluating(begun)
-        return answers
 
     def _groups(self) -> tuple[Group, ...]:
         """Return the groups in the windows that they have, as far as phases have ended."""
@@ -288,31 +222,6 @@ class Engine:
         self.progress = replace(self.progress, ended=ended, disappointments=0)
         self.groups = self._groups()
         self.journal.tell(PhaseEnded(self.now, phase + 1, self.progress.best_step))
-
-    def evaluate(self, split: str) -> Evaluation:
-        """Return the predictions and metrics of a split under the model as it is."""
-        begun = time.perf_counter()
-        self.objective.eval()
-        prepared = self.prepared
-        found = evaluate_split(
-            self._outputs_of,
-            prepared.examples[split],
-            prepared.data.splits[split].index,
-            self.hooks,
-            self.run,
-            prepared.opened.bundle.space,
-            prepared.rules,
-        )
-        self._add_evaluating(begun)
-        return found
-
-    def _outputs_of(self, batch: Batch) -> Outputs:
-        self.listener.obey()
-        return self.objective.outputs(batch)
-
-    def _add_evaluating(self, begun: float) -> None:
-        seconds = self.progress.evaluating + time.perf_counter() - begun
-        self.progress = replace(self.progress, evaluating=seconds)
 
     def _ended(self) -> str:
         stopping = self.training.early_stopping
@@ -351,7 +260,7 @@ class Engine:
             self.progress.step,
             {"model": self.model.state_dict(), "optimizer": optimizer, "memory": tensors},
             {
-                "progress": asdict(self.progress),
+                "progress": asdict(replace(self.progress, evaluating=self.evaluating)),
                 "history": self.journal.size,
                 "before": self.before,
                 "optimizer": optimizer_facts,

@@ -99,7 +99,7 @@ def _measured(prepared: Prepared, engine: Engine, journal: Journal) -> tuple[dic
     for split in ("valid", "test"):
         if split not in prepared.examples:
             continue
-        found = engine.evaluate(split)
+        found = engine.examiner.evaluate(split)
         answers = answers or found.answers
         before = cast("Mapping[str, JSON] | None", engine.before.get(split))
         figures = final_metrics(
@@ -114,7 +114,7 @@ def _collapse(prepared: Prepared, engine: Engine, journal: Journal, answers: Seq
     """Return what there is to say of a collapse: of the finished model, or of one on the way to it."""
     if prepared.watch is None:
         return ""
-    verdict = prepared.watch.verdict(answers or engine.sampled())
+    verdict = prepared.watch.verdict(answers or engine.examiner.sampled())
     if verdict and not engine.progress.collapsed:
         journal.tell(Warned(f"the finished model: {verdict}"))
     if verdict:
@@ -180,7 +180,7 @@ def facts_of(
             "preparing": round(preparing, 3),
             "caching": round(engine.progress.caching, 3),
             "training": round(engine.progress.seconds, 3),
-            "evaluating": round(engine.progress.evaluating, 3),
+            "evaluating": round(engine.evaluating, 3),
         },
     }
 

@@ -1,0 +1,68 @@
+"""The gradient of one step, part by part, and how long it may be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch  # noqa: TID253 - this module is torch
+
+from triune.errors import TrainingError
+from triune.objective import check_finite, share_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from contextlib import AbstractContextManager
+
+    from torch import Tensor, nn
+
+    from triune.objective import Objective
+    from triune.types import Batch, Step
+
+
+def accumulated(
+    objective: Objective,
+    batches: Sequence[Batch],
+    step: Step,
+    dropout: Callable[[], AbstractContextManager[object]],
+    untouched: Callable[[], AbstractContextManager[object]],
+) -> tuple[float, dict[str, float]]:
+    """Add up the gradient of a batch that comes in parts; return the loss and its terms.
+
+    Args:
+        objective: the model and what is minimised.
+        batches: the parts.
+        step: the moment.
+        dropout: the context in which the model draws.
+        untouched: the context in which the run's own generators draw as if they had not.
+
+    Raises:
+        TrainingError: a term is not finite; nothing was learnt.
+    """
+    with dropout():
+        share = share_of(objective, batches, step, untouched) if len(batches) > 1 else None
+    totals: dict[str, Tensor] = {}
+    for batch in batches:
+        with dropout():
+            loss, terms = objective(batch, step, share)
+            loss.backward()
+        totals = {name: totals[name] + term if totals else term for name, term in terms.items()}
+    totals = {**totals, **((share and share.terms) or {})}
+    values = {name: float(total) for name, total in totals.items()}
+    check_finite(values, {name: owner for name, (owner, _) in objective.terms.items()}, step)
+    with torch.no_grad():
+        return float(objective.compose(totals, step)), values
+
+
+def clip(parameters: Iterable[nn.Parameter], most: float | None, step: Step) -> None:
+    """Shorten the gradient to a norm of at most `most`; None leaves it as it is.
+
+    Raises:
+        TrainingError: it is not finite; nothing was learnt.
+    """
+    moving = [parameter for parameter in parameters if parameter.grad is not None]
+    norm = torch.nn.utils.clip_grad_norm_(moving, most or float("inf"))
+    if not bool(norm.isfinite()):
+        raise TrainingError(
+            f"step {step.index + 1}: the norm of the gradient is {norm.item()}: nothing was learnt from this step "
+            "and the last checkpoint holds; try a lower training.learning_rate, or training.precision: fp32"
+        )
