@@ -34,6 +34,7 @@ PUBLIC = {
         "triune.data",
         "triune.spaces",
         "triune.types",
+        "triune.rules",
         "triune.events",
         "triune.errors",
         "triune.documents",
