@@ -49,15 +49,16 @@ class Guarded(BaseModel, frozen=True, extra="forbid"):
     prior: dict[str, float] | None = Field(
         None,
         description="How often each label is expected. null: as in the labelled training examples; without any, all "
-        "labels alike.",
+        "labels alike, or no guard where several may hold at once.",
     )
     guard_floor: float | None = Field(
         None,
         gt=0,
         le=1,
         description="The guard acts on a label whose predicted share falls below this part of the expected one. "
-        "null: 0.3 where the prior is taken from labels that are there in even numbers, as if drawn so; else 1, which "
-        "holds marginals at the prior.",
+        "null: 0.3 where the prior may be a guess, as one label of several is right and examples of each are there in "
+        "even numbers (the most frequent at most 1.25 times the rarest), or none is; else 1, which holds marginals at "
+        "the prior.",
     )
 
 
