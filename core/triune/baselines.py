@@ -7,7 +7,7 @@ steps as the run itself. Hu et al.'s gains, for one, come almost entirely from t
 
 from __future__ import annotations
 
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -133,8 +133,11 @@ def _orphans(dropped: frozenset[str], prepared: Prepared) -> list[Rule]:
 
 
 def _fresh(plugin: NamedPlugin) -> NamedPlugin:
-    keeps_state = hasattr(plugin.instance, "load_state_dict")
-    return replace(plugin, instance=deepcopy(plugin.instance)) if keeps_state else plugin
+    """Return a plugin whose object a baseline may change without the caller's noticing."""
+    if plugin.instance is None:
+        return plugin
+    copied = deepcopy if hasattr(plugin.instance, "load_state_dict") else copy
+    return replace(plugin, instance=copied(plugin.instance))
 
 
 def _as_long(loaded: LoadedConfig, prepared: Prepared) -> LoadedConfig:

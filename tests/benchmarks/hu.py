@@ -182,6 +182,7 @@ def configuration(arm: str, seed: int, epochs: int, directory: Path) -> dict[str
             "validation": 0.0,
             "early_stopping": None,
             "keep_best": False,
+            "baselines": False,
             "checkpoint_every": 10_000,
         },
         "output": str(directory / "run"),

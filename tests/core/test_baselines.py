@@ -181,3 +181,19 @@ def test_the_model_of_a_baseline_can_be_used_and_its_checkpoints_are_gone(done):
     folder = done[0].folder / "baselines" / "with-validation-labels"
     assert not (folder / "checkpoints").exists()
     assert len(triune.predict(folder, TEST[["text"]], plugins=plugins())) == len(TEST)
+
+
+class Remembers:
+    """Keep what the last training told it, as one does who wants to ask the model afterwards."""
+
+    @hookimpl
+    def before_training(self, train):
+        self.labelled = int(train.labelled.sum())
+
+
+def test_what_a_plugin_from_python_remembers_is_of_the_run_and_not_of_a_baseline(tmp_path):
+    remembers = Remembers()
+    tables = Tables(train=TRAIN, valid=VALID, test=TEST)
+    given = plugins(data=tables, labels=Labels(), remembers=remembers)
+    triune.run(config("all", "labels", "remembers", baselines=True), plugins=given, output=tmp_path / "run")
+    assert remembers.labelled == len(TRAIN)  # with the validation labels there are more
