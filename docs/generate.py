@@ -236,6 +236,9 @@ def command_line() -> Iterator[str]:
     yield from ("```text", *spoken(["--help"]), "```", "")
     yield "The exit code is 0, 2 where something is wrong that you can mend, 1 where the machine lacks something,"
     yield "and 130 or 143 where SIGINT or SIGTERM stopped a run, which is saved first."
+    yield ""
+    yield "`TRIUNE_DISABLE=a,b` in the environment blocks plugins, as `--without` does; `TRIUNE_CACHE` names the folder"
+    yield "in which answers of rules' conditions are kept between runs, or is `off`."
     for verb in VERBS:
         yield from ("", f"## triune {verb}", "", "```text", *spoken([verb, "--help"]), "```")
 

@@ -49,15 +49,16 @@ class Guarded(BaseModel, frozen=True, extra="forbid"):
     prior: dict[str, float] | None = Field(
         None,
         description="How often each label is expected. null: as in the labelled training examples; without any, all "
-        "labels alike.",
+        "labels alike, or no guard where several may hold at once.",
     )
     guard_floor: float | None = Field(
         None,
         gt=0,
         le=1,
         description="The guard acts on a label whose predicted share falls below this part of the expected one. "
-        "null: 0.3 where the prior is taken from labels that are there in even numbers, as if drawn so; else 1, which "
-        "holds marginals at the prior.",
+        "null: 0.3 where the prior may be a guess, as one label of several is right and examples of each are there in "
+        "even numbers (the most frequent at most 1.25 times the rarest), or none is; else 1, which holds marginals at "
+        "the prior.",
     )
 
 
@@ -129,7 +130,7 @@ def guard_of(settings: Guarded, space: OutputSpace, train: Examples) -> tuple[Gu
     shares = ", ".join(f"{label} {share:.2f}" for label, share in zip(space.labels[:8], prior.tolist(), strict=False))
     floor = settings.guard_floor or (GUESSED if even else 1.0)
     more = ", …" if len(space.labels) > 8 else ""
-    guess = ", which are even, so it may be a guess" if even else ""
+    guess = ", which are even, so it may be a guess" if even and said.startswith("of") else ""
     kept = "held" if floor == 1 else f"guarded below {floor:g} of it"
     return Guard(prior, space, floor), f"prior {said}{guess}: {shares}{more}; {kept}"
 
@@ -169,7 +170,7 @@ def stated(prior: Mapping[str, float], space: OutputSpace) -> tuple[NDArray[np.f
 def observed(space: OutputSpace, train: Examples) -> tuple[NDArray[np.float32], str] | None:
     """Return (labels,) how often each label holds in the labelled examples, one added to each count.
 
-    Without labels it is uniform where one of several is right, and unknown where each may hold or not.
+    Without labels it is uniform where one of several is right, and unknown of tags and where each may hold or not.
     """
     import numpy as np
 
@@ -177,6 +178,6 @@ def observed(space: OutputSpace, train: Examples) -> tuple[NDArray[np.float32], 
     totals, decisions = train.label_totals()
     if not decisions:
         even = np.full(len(space.labels), 1 / len(space.labels), dtype=np.float32)
-        return None if several else (even, "uniform, as no example has a label")
+        return (even, "uniform, as no example has a label") if space.kind == "categorical" else None
     smoothed = (totals + 1) / (decisions + (2 if several else len(space.labels)))
     return smoothed.astype(np.float32), f"of {decisions:,} labels"

@@ -8,7 +8,7 @@ from tests.support import encode, table
 from triune import Data, Outputs, Step
 from triune.errors import PlanError
 from triune.guard import SHARE, Guard, Guarded, guard_of
-from triune.spaces import Binaries, Categorical
+from triune.spaces import Binaries, Categorical, Tags
 
 SPACE = Categorical(("cold", "warm"))
 STEP = Step(0, 10)
@@ -29,9 +29,11 @@ def test_the_prior_is_that_of_the_labels_with_one_added_to_each():
 
 
 def test_without_labels_it_is_uniform_for_a_choice_and_none_for_separate_labels():
-    assert guard_of(Guarded(), SPACE, examples(0))[0].prior.tolist() == [0.5, 0.5]
-    guard, said = guard_of(Guarded(), Binaries(("cold", "warm")), examples(0))
-    assert guard is None and "state how often each label holds" in said
+    guard, said = guard_of(Guarded(), SPACE, examples(0))
+    assert (guard.prior.tolist(), guard.floor) == ([0.5, 0.5], 0.3) and "a guess" not in said
+    for space in (Binaries(("cold", "warm")), Tags(("cold", "warm"))):
+        guard, said = guard_of(Guarded(), space, examples(0))
+        assert guard is None and "state how often each label holds" in said
 
 
 @pytest.mark.parametrize(
