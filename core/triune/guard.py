@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, Field
 
 from triune.errors import PlanError, listed, nearest
-from triune.schedules import Schedule
+from triune.schedules import PositiveSchedule, Schedule
 from triune.types import LossTerm, TermValues
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ EVEN = 1.25
 class Guarded(BaseModel, frozen=True, extra="forbid"):
     """Settings of a method that pushes rules, and so needs a guard."""
 
-    guard: Schedule = Field(
+    guard: PositiveSchedule = Field(
         default_factory=lambda: Schedule.constant(1.0),
         description="Weight of the prior guard, which keeps rules from being satisfied by predicting one class. "
         "0 leaves it out.",

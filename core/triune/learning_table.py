@@ -55,7 +55,7 @@ def training_examples(
         raise PlanError(
             [
                 f"{data.place('train')}: no training example has a label, and no active method gives labels or learns "
-                "without: fill the label column, or name a rule method under methods"
+                "without: fill the label column, or name a method under methods that learns from rules alone"
             ]
         )
     if not train.labelled.all():

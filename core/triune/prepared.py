@@ -91,6 +91,7 @@ def prepare(
     said = [note for one in examples.values() for note in one.notes]
     train, rules, notes = training_examples(opened, data, rules, examples)
     watch = watch_of(run, hooks, examples, train, opened.bundle.space)
+    tables = {split: table_of(data, split, examples[split]) for split in data.splits}  # as they came
     examples = {**examples, "train": train}
     owned_terms = hooks.collect(
         LossComposition.loss_terms, run=run, rules=rules, layout=opened.layout, train=train, bundle=opened.bundle
@@ -110,7 +111,7 @@ def prepare(
         objective = objective_of(opened, rules, terms, activations.outputs)
     plan = Plan(
         plugins=plugin_rows(loaded),
-        tables={split: table_of(data, split, examples[split]) for split in data.splits},
+        tables=tables,
         model=type(opened.bundle.model).__name__,
         layout=opened.layout,
         groups=groups,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from triune.alignment import aligned, shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from triune.types import JSON
 
@@ -48,9 +48,9 @@ def rule_lines(split: str, metrics: Figures) -> Iterator[str]:
         yield f"  hard rules are broken {hard} times"
 
 
-def beside_lines(metrics: Figures) -> Iterator[str]:
-    """Yield the run beside its projection onto the rules and its baselines, on the test table or the one there is."""
-    split = next((one for one in ("test", "valid") if isinstance(metrics.get(one), Mapping)), None)
+def beside_lines(metrics: Figures, among: Sequence[str] = ("test", "valid")) -> Iterator[str]:
+    """Yield the run beside its projection onto the rules and its baselines, on the first table that there is."""
+    split = next((one for one in among if isinstance(metrics.get(one), Mapping)), None)
     rows = [] if split is None else list(compared(metrics, split))
     if len(rows) < 2:
         return

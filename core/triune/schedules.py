@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Annotated, Literal, Protocol, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 if TYPE_CHECKING:
     from triune.types import Step
@@ -77,6 +77,16 @@ class Schedule(BaseModel):
             return f"{self.start:g}"
         later = f" after {self.after:g}" if self.after else ""
         return f"{self.start:g} → {self.end:g} over {self.over:g}{later}, {self.shape}"
+
+
+def _never_negative(value: Schedule) -> Schedule:
+    if min(value.start, value.end) < 0:
+        raise ValueError(f"a weight is never negative, and here it is {value}: what is punished would be sought")
+    return value
+
+
+PositiveSchedule = Annotated[Schedule, AfterValidator(_never_negative)]
+"""A schedule of numbers from 0 up, as weights of loss terms are."""
 
 
 def _steps(span: float, total: int) -> float:

@@ -66,6 +66,7 @@ def test_evaluate_reports_on_rules_and_projects_the_scores(both, project, capsys
     assert main(["evaluate", str(both), str(project / "test.csv")]) == 0
     said = capsys.readouterr().out
     assert "  rules (" in said
+    assert f"Beside it ({project / 'test.csv'})" in said
     assert "projected onto the rules" in said
     assert main(["evaluate", str(both), str(project / "test.csv"), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

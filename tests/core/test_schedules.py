@@ -1,9 +1,9 @@
 """Schedules read as written, and have the values that they say."""
 
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from triune.schedules import Schedule
+from triune.schedules import PositiveSchedule, Schedule
 from triune.types import Step
 
 
@@ -44,6 +44,14 @@ def test_a_cosine_begins_and_ends_softly():
 def test_nonsense_is_refused(written):
     with pytest.raises(ValidationError):
         values(written)
+
+
+@pytest.mark.parametrize("written", [-1, {"from": 0.5, "to": -0.5}])
+def test_a_weight_below_zero_is_refused_before_it_turns_a_term_round(written):
+    weight = TypeAdapter(PositiveSchedule)
+    assert weight.validate_python(0).start == 0
+    with pytest.raises(ValidationError, match="never negative"):
+        weight.validate_python(written)
 
 
 def test_a_schedule_prints_what_it_does():

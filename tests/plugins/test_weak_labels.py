@@ -431,8 +431,8 @@ def test_a_wrench_file_comes_back_whatever_the_order_of_rows_and_labels(tmp_path
         ({"0": {"weak_labels": [0]}}, {"0": "a"}, "entry '0' is not"),
         ({"0": [1]}, {"0": "a"}, "entry '0' is not"),
         ([], {"0": "a"}, "found list"),
-        (None, {"0": "a"}, "cannot be read"),
-        ({"0": {"weak_labels": [0], "data": {"text": "x"}}}, None, "label.json: votes cannot be read"),
+        (None, {"0": "a"}, "votes.json: no such file of votes"),
+        ({"0": {"weak_labels": [0], "data": {"text": "x"}}}, None, "label.json: no such file of votes"),
         (
             {str(n): {"weak_labels": [0] * (n + 1), "data": {"text": "x"}} for n in range(2)},
             {"0": "a"},
@@ -503,6 +503,28 @@ def test_a_run_of_the_toy_learns_unlabelled_text_and_writes_the_votes(tmp_path):
     written = json.loads((tmp_path / "votes.json").read_text())
     assert len(written) == 64
     assert [one["label"] for one in written.values()][:5] == [1, 0, 1, 0, -1]
+
+
+def test_votes_are_written_into_a_folder_that_is_not_there_yet(tmp_path):
+    path = tmp_path / "votes" / "train.json"
+    write_wrench(path, votes([[0], [1]]), ["first", "second"], np.array([-1, -1]))
+    assert path.exists() and path.with_name("label.json").exists()
+
+
+def test_a_file_of_votes_that_is_missing_is_named_itself(tmp_path):
+    with pytest.raises(DataError, match=r"none\.json: no such file of votes"):
+        read_wrench(tmp_path / "none.json", LABELS, ["first"])
+
+
+def test_the_plan_counts_the_labels_that_the_tables_have_and_not_those_that_rules_gave():
+    train = table(40)
+    train.loc[train.index >= 4, "label"] = None
+    tables = Tables(train=train, test=table(24, seed=1), unlabelled=table(24, seed=2)[["text"]])
+    plan = triune.plan(
+        config("words", "weak", "all", validation=0), plugins=plugins(data=tables, words=Words(), weak=weak())
+    )
+    counted = {split: (one.rows, one.labelled) for split, one in plan.tables.items()}
+    assert counted == {"train": (40, 4), "test": (24, 24), "unlabelled": (24, 0)}
 
 
 def test_a_plan_writes_no_votes(tmp_path):

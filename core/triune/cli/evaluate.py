@@ -27,5 +27,5 @@ def execute(arguments: Namespace) -> int:
         print_json(metrics)
     else:
         print("\n".join(metrics_lines({arguments.file: metrics}, first=())))
-        print("\n".join(beside_lines({"test": metrics})))
+        print("\n".join(beside_lines({arguments.file: metrics}, among=(arguments.file,))))
     return 0

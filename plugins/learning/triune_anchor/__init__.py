@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, Field
 
 from triune import LossTerm, Schedule, hookimpl
+from triune.schedules import PositiveSchedule
 from triune.select import Head
 
 if TYPE_CHECKING:
@@ -23,10 +24,10 @@ class Anchor:
     class Config(BaseModel, frozen=True, extra="forbid"):
         """Settings of the method."""
 
-        weight: Schedule = Field(
+        weight: PositiveSchedule = Field(
             Schedule.constant(0.01), description="α: how much moving away from the pretrained weights costs."
         )
-        head_weight: Schedule = Field(
+        head_weight: PositiveSchedule = Field(
             Schedule.constant(0.01), description="β: how much the size of the head's weights costs; 0: nothing."
         )
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from triune import LossTerm, Schedule, hookimpl
 from triune.config import InputPath
+from triune.schedules import PositiveSchedule
 from triune.select import Brought, Head
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Ewc:
     class Config(BaseModel, frozen=True, extra="forbid"):
         """Settings of the method."""
 
-        weight: Schedule = Field(Schedule.constant(1000.0), description="λ: how much forgetting costs.")
+        weight: PositiveSchedule = Field(Schedule.constant(1000.0), description="λ: how much forgetting costs.")
         fisher_from: InputPath | None = Field(
             None,
             description="The `fisher.safetensors` that a run on the earlier task kept, or its model's folder. null: "

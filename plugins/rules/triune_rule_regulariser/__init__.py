@@ -11,6 +11,7 @@ from triune import LossTerm, Schedule, hookimpl
 from triune.errors import PlanError, listed
 from triune.events import Stepped
 from triune.guard import Guard, Guarded, guard_of
+from triune.schedules import PositiveSchedule
 from triune.seats import On, seated
 from triune.types import Seat
 
@@ -38,7 +39,9 @@ class RuleRegulariser:
     class Config(Guarded, frozen=True, extra="forbid"):
         """How closely rules are kept, and how fast that is reached."""
 
-        weight: Schedule = Field(Schedule.constant(1.0), description="How much the term counts beside the task's.")
+        weight: PositiveSchedule = Field(
+            Schedule.constant(1.0), description="How much the term counts beside the task's."
+        )
         slack: float = Field(
             0.0, ge=0, lt=1, description="ε: how much more often than 1 − confidence a rule may be broken."
         )

@@ -10,6 +10,7 @@ from triune import LossTerm, Schedule, hookimpl
 from triune.errors import PlanError
 from triune.events import Stepped
 from triune.guard import Guard, Guarded, guard_of
+from triune.schedules import PositiveSchedule
 from triune.seats import seated
 from triune.types import Seat
 
@@ -31,7 +32,9 @@ class RuleReward:
     class Config(Guarded, frozen=True, extra="forbid"):
         """How many answers are drawn, what they are worth, and how far the model may go."""
 
-        weight: Schedule = Field(Schedule.constant(1.0), description="How much the reward counts beside the task.")
+        weight: PositiveSchedule = Field(
+            Schedule.constant(1.0), description="How much the reward counts beside the task."
+        )
         samples: int = Field(8, ge=2, strict=True, description="How many answers are drawn of each example and step.")
         weigh: Literal["odds", "confidence"] = Field(
             "odds",
@@ -41,7 +44,7 @@ class RuleReward:
         hard: float = Field(
             2.0, gt=0, allow_inf_nan=False, description="How many rules of confidence 1 a hard rule is worth."
         )
-        kl: Schedule = Field(
+        kl: PositiveSchedule = Field(
             Schedule.constant(0.1),
             description="What it costs to move away from the model of the start: the weight of KL(p ‖ p at the start). "
             "0 leaves it out.",

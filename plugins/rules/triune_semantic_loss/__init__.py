@@ -10,6 +10,7 @@ from triune import LossTerm, Schedule, TermValues, hookimpl
 from triune.errors import PlanError
 from triune.events import Stepped
 from triune.guard import Guard, Guarded, guard_of
+from triune.schedules import PositiveSchedule
 from triune.seats import On, counting, decisions, seated
 from triune.types import Seat
 
@@ -34,7 +35,9 @@ class SemanticLoss:
     class Config(Guarded, frozen=True, extra="forbid"):
         """How much broken rules cost, and in which form."""
 
-        weight: Schedule = Field(Schedule.constant(1.0), description="How much the term counts beside the task's.")
+        weight: PositiveSchedule = Field(
+            Schedule.constant(1.0), description="How much the term counts beside the task's."
+        )
         kind: Literal["exact", "product", "lukasiewicz"] = Field(
             "exact",
             description="exact: −log of the probability that the rules hold. product, lukasiewicz: fuzzy penalties of "

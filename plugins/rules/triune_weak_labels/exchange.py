@@ -83,6 +83,7 @@ def read_wrench(path: Path, labels: Sequence[LabelValue], texts: Sequence[str]) 
     """
     import numpy as np
 
+    entries = _read(path)
     names = {place: str(name) for place, name in _read(path.with_name(NAMES)).items()}
     known = {str(label): place for place, label in enumerate(labels)}
     unknown = [name for name in names.values() if name not in known]
@@ -93,7 +94,7 @@ def read_wrench(path: Path, labels: Sequence[LabelValue], texts: Sequence[str]) 
         )
     rows: dict[str, list[list[int]]] = {}
     rules: int | None = None
-    for key, entry in _read(path).items():
+    for key, entry in entries.items():
         text, row = _entry(path, key, entry)
         rules = len(row) if rules is None else rules
         if len(row) != rules:
@@ -143,6 +144,8 @@ def _entry(path: Path, key: str, entry: object) -> tuple[str, list[int]]:
 def _read(path: Path) -> dict[str, object]:
     try:
         found: object = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file of votes: give WRENCH's JSON, and {NAMES} beside it") from error
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: votes cannot be read ({error}): give a JSON file of WRENCH's form") from error
     if not isinstance(found, dict) or not found:
@@ -151,6 +154,7 @@ def _read(path: Path) -> dict[str, object]:
 
 
 def _write(path: Path, value: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     part.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
     part.replace(path)
