@@ -72,6 +72,13 @@ class Examples:
     split: str = "train"
     bounds: NDArray[np.int64] | None = None  # of sequences: (examples + 1,) where each begins in `targets`
     notes: tuple[str, ...] = ()  # what the reader should know, for the plan
+    own: NDArray[np.float32] | None = None  # (examples,) as `labelled`, of the table's own labels; None: all are
+    decided: NDArray[np.bool_] | None = None  # of each row of `targets`: whether rules decided it; None: none is
+
+    @property
+    def gold(self) -> NDArray[np.float32]:
+        """Whether each example has a label of the table's own, (examples,): not one that rules decided."""
+        return self.labelled if self.own is None else self.own
 
     def __len__(self) -> int:
         return len(self.labelled)
@@ -101,6 +108,7 @@ class Examples:
             weights=torch.from_numpy(self.weights[rows]),
             split=self.split,
             mask=None if mask is None else torch.from_numpy(mask),
+            gold=None if self.own is None else torch.from_numpy(self.own[rows]),
         )
 
     def _padded_targets(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
@@ -129,18 +137,34 @@ class Examples:
             labelled=self.labelled[rows],
             weights=self.weights[rows],
             bounds=bounds,
+            own=None if self.own is None else self.own[rows],
+            decided=None if self.decided is None else self.decided[self._places(rows)],
         )
 
+    def _places(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return which rows of `targets` some examples have."""
+        import numpy as np
+
+        if self.bounds is None:
+            return rows
+        return np.concatenate([np.arange(self.bounds[row], self.bounds[row + 1]) for row in rows])
+
     def label_totals(self) -> tuple[NDArray[np.float64], int]:
-        """Return (classes,) how often each label holds in labelled examples, and how many decisions that is of."""
+        """Return (classes,) how often each label holds in labelled examples, and how many decisions that is of.
+
+        Labels that rules decided do not count: they say how rules vote, not how often a label is right.
+        """
         import numpy as np
 
         labelled = self.labelled > 0 if self.bounds is None else self.targets.any(axis=1)
+        labelled = labelled if self.decided is None else labelled & ~self.decided
         return self.targets[labelled].sum(axis=0, dtype=np.float64), int(labelled.sum())
 
-    def with_targets(self, targets: NDArray[np.float32], labelled: NDArray[np.float32]) -> Examples:
-        """Return the examples with other targets, as a labelling plugin decided them."""
-        return replace(self, targets=targets, labelled=labelled)
+    def with_targets(
+        self, targets: NDArray[np.float32], labelled: NDArray[np.float32], decided: NDArray[np.bool_]
+    ) -> Examples:
+        """Return the examples with other targets; those that rules `decided` are not the table's own."""
+        return replace(self, targets=targets, labelled=labelled, own=self.gold, decided=decided)
 
 
 def weights_of(data: Data, split: str) -> NDArray[np.float32]:

@@ -129,7 +129,8 @@ def _labelled_by_rules(
     soft = labels[list(space.labels)].to_numpy(dtype=np.float32)  # (examples or tokens, classes)
     spoken = ~np.isnan(soft).any(axis=1) & ~_has_label(train)
     targets = np.where(spoken[:, None], soft, train.targets)
-    return train.with_targets(targets, np.where(_any(spoken, train), np.float32(1), train.labelled)), said
+    labelled = np.where(_any(spoken, train), np.float32(1), train.labelled)
+    return train.with_targets(targets, labelled, decided=spoken), said
 
 
 def _has_label(train: Examples) -> NDArray[np.bool_]:

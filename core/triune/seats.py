@@ -122,7 +122,7 @@ class Seated:
     def problems(self, on: On, train: Examples) -> list[str]:
         """Return what keeps a method from pushing the rules: contradictions, or nothing to push on."""
         fired = self.grounded.fires[train.split][[*self.places, *self.soft, *self.pointing]].any(axis=0)
-        silent = not (fired * counting(on, train.labelled)).any()
+        silent = not (fired * counting(on, train.gold)).any()
         which = "" if on == "all" else f"{on} "
         idle = f"the rules that may act here fire on no {which}training example: nothing would be learnt from them"
         return [*self.contradictions(train.split), *([idle] if silent else [])]
@@ -151,6 +151,11 @@ class Seated:
 def counting(on: On, labelled: Labelled) -> Labelled:
     """Return (batch,) 1.0 for examples that learn from rules, for `labelled`, 1.0 where an example has a label."""
     return {"all": labelled * 0 + 1, "unlabelled": 1 - labelled, "labelled": labelled}[on]
+
+
+def own_labels(batch: Batch) -> Tensor:
+    """Return (batch,) 1.0 where an example has a label of the table's own: not one that rules decided."""
+    return batch.labelled if batch.gold is None else batch.gold
 
 
 def decisions(batch: Batch) -> Tensor:

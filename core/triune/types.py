@@ -93,6 +93,7 @@ class Batch:
     labelled: Tensor  # (batch,) 1.0 where the example has a label, else 0.0
     weights: Tensor  # (batch,) how much the example counts
     split: str = "train"  # the table that `rows` point into
+    gold: Tensor | None = None  # (batch,) as `labelled`, but of the table's own labels alone; None: all are
     mask: Tensor | None = None  # (batch, tokens) which tokens of sequences are there, not padding
 
     def to(self, device: str) -> Batch:
@@ -104,6 +105,7 @@ class Batch:
             labelled=self.labelled.to(device),
             weights=self.weights.to(device),
             split=self.split,
+            gold=None if self.gold is None else self.gold.to(device),
             mask=None if self.mask is None else self.mask.to(device),
         )
 

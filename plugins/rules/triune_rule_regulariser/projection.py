@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from triune import Formula, TermValues
 from triune.logic.inference import Weighted
 from triune.logic.variables import NEVER
-from triune.seats import counting
+from triune.seats import counting, own_labels
 from triune.types import ALWAYS
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Projection:
         """Return (batch, 2 + 2 rules): KL(q ‖ p), whether any rule fires, E_q[broken] of each and whether it fires."""
         import torch
 
-        counts = counting(self.on, batch.labelled) * batch.weights
+        counts = counting(self.on, own_labels(batch)) * batch.weights
         kl, broken, fires = self.divergence(batch, outputs)
         each = torch.cat((broken, fires.to(kl))).t()
         firing = fires.any(0).to(kl)

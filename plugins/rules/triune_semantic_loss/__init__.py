@@ -11,7 +11,7 @@ from triune.errors import PlanError
 from triune.events import Stepped
 from triune.guard import Guard, Guarded, guard_of
 from triune.schedules import PositiveSchedule
-from triune.seats import On, counting, decisions, seated
+from triune.seats import On, counting, decisions, own_labels, seated
 from triune.types import Seat
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class SemanticLoss:
 
     def _mask(self, mine: Seated, batch: Batch) -> Tensor:
         """Return (batch,) the weight of each example on which a rule fires; of a sequence, of all its tokens."""
-        return mine.fired(batch) * counting(self.config.on, batch.labelled) * batch.weights * decisions(batch)
+        return mine.fired(batch) * counting(self.config.on, own_labels(batch)) * batch.weights * decisions(batch)
 
     @hookimpl
     def observe(self, event: Event) -> None:
