@@ -189,6 +189,69 @@ def test_forgetting_the_random_state_would_be_noticed(tmp_path, draws, monkeypat
     assert not same(final(tmp_path, "broken"), final(tmp_path, "whole"))
 
 
+class StopsAmidEvaluation:
+    """Send a signal while the model is evaluated after a step."""
+
+    def __init__(self, at=None):
+        self.at, self.step = at, 0
+
+    @hookimpl
+    def observe(self, event):
+        if isinstance(event, Stepped):
+            self.step = event.step.index
+
+    @hookimpl
+    def constrain_outputs(self, outputs):
+        import signal
+
+        if self.step == self.at and not torch.is_grad_enabled():
+            self.at = None
+            signal.raise_signal(signal.SIGTERM)
+        return outputs
+
+
+def test_a_run_that_is_stopped_amid_an_evaluation_does_it_over(tmp_path, monkeypatch):
+    monkeypatch.setattr("triune.evaluation.EVALUATION_BATCH", 2)
+    training = {"epochs": 3, "checkpoint_every": 1, "early_stopping": {"patience": 2}}
+
+    def run(name, at=None, resume=None):
+        data = Tables(train=table(), valid=table(16, seed=2), test=table(16, seed=1))
+        stops = StopsAmidEvaluation(at)
+        return trained(tmp_path, "stops", name=name, resume=resume, training=training, data=data, stops=stops)
+
+    def evaluations(name):
+        rows = map(json.loads, (tmp_path / name / "history.jsonl").read_text().splitlines())
+        return [(row["step"], row["best"]) for row in rows if row["event"] == "evaluation" and row["split"] == "valid"]
+
+    whole = run("whole")
+    first = evaluations("whole")[0][0]
+    with pytest.raises(KeyboardInterrupt):
+        run("broken", at=first)
+    assert run("broken", resume="auto").metrics == whole.metrics
+    assert evaluations("broken") == evaluations("whole")
+
+
+def test_what_a_plugin_makes_on_its_first_evaluation_can_be_learnt_with():
+    from triune.evaluation import answers_of
+    from triune.examples import Examples, Ragged
+    from triune.spaces import Categorical
+    from triune.types import Outputs
+
+    made = []
+
+    def outputs_of(batch):
+        made.append(torch.ones(3))
+        return Outputs(batch.targets + made[0], Categorical(("a", "b", "c")))
+
+    kept = np.ones(4, dtype=np.float32)
+    rows = Ragged.of([[1]] * 4, padding=0)
+    examples = Examples({"ids": rows}, np.eye(4, 3, dtype=np.float32), labelled=kept, weights=kept)
+    answers_of(outputs_of, examples, Categorical(("a", "b", "c")), "cpu")
+    weight = torch.ones(3, requires_grad=True)
+    (weight * made[0]).sum().backward()
+    assert weight.grad is not None
+
+
 def test_resume_returns_a_finished_run_and_refuses_another_one(tmp_path):
     first = trained(tmp_path)
     events = []
