@@ -6,12 +6,15 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
+from pydantic import BaseModel
 
 import triune
 from tests.support import All, Tables, ToyTask, config, plugins, same, table
 from triune import LossTerm, ParameterClaim, TermValues, hookimpl
+from triune.config import InputPath, LoadedConfig, NamedPlugin
 from triune.errors import CheckpointError, OutputError, PlanError, TrainingError
 from triune.events import Checkpointed, Evaluated, Stepped, Warned
+from triune.rule_files import read_files
 from triune.select import Depth, Head, Name
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fused.*")
@@ -269,6 +272,31 @@ def test_a_checkpoint_of_another_configuration_is_refused(tmp_path):
         trained(tmp_path, observers=[stopping_at(6)], training={"checkpoint_every": 1})
     with pytest.raises(CheckpointError):
         trained(tmp_path, resume="auto", training={"checkpoint_every": 1, "learning_rate": 0.5})
+
+
+class Reading:
+    """A method that reads one file and writes another."""
+
+    writes = ("report",)
+
+    class Config(BaseModel, frozen=True, extra="forbid"):
+        path: InputPath
+        report: InputPath
+
+    def __init__(self, config):
+        self.config = config
+
+
+def test_what_a_plugin_reads_is_part_of_what_a_run_is_and_what_it_writes_is_not(tmp_path):
+    read, report = tmp_path / "claims.yaml", tmp_path / "report.csv"
+    config = Reading.Config(path=read, report=report)
+    loaded = LoadedConfig(None, (NamedPlugin("reading", "reading", "method", "", None, Reading, config),), tmp_path)
+    read.write_text("one")
+    first = read_files(loaded)
+    report.write_text("written when the run ended")
+    assert read_files(loaded) == first
+    read.write_text("another")
+    assert read_files(loaded) != first
 
 
 def test_the_best_model_is_what_the_run_ends_with(tmp_path):
