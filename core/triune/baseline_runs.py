@@ -57,8 +57,9 @@ def _measured(
         return {baseline.key: {"left_out": baseline.left_out}}
     try:
         result = _run(baseline.name, baseline.loaded, frames, machine, folder, listener, journal)
-    except TriuneError as error:  # the run itself is whole, and must not be lost for what stands beside it
-        return {baseline.key: {"left_out": str(error)}}
+    except Exception as error:  # the run itself is whole, and must not be lost for what stands beside it
+        said = str(error) if isinstance(error, TriuneError) else f"{type(error).__name__}: {error}"
+        return {baseline.key: {"left_out": said}}
     folder.drop_checkpoints()
     if baseline.name != PROJECTION:
         return {baseline.key: _figures(result.metrics)}

@@ -168,10 +168,10 @@ class Engine:
         step = self.progress.step
         if step == self.progress.evaluated or not (step % every == 0 or step == self.plan.steps.total):
             return
-        self.progress = replace(self.progress, evaluated=step)
         self._keep_frozen("valid", max(step - 1, 0))  # as in the step that was just learnt from
         answers = self._validate() if "valid" in self.prepared.examples else None
         self._watch(answers)
+        self.progress = replace(self.progress, evaluated=step)  # at last: whoever stops amid it does it over
         self._end_phase_if_due()
 
     def _validate(self) -> Sequence[Answers]:

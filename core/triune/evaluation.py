@@ -55,7 +55,7 @@ def answers_of(
     import torch
 
     answers = []
-    with torch.inference_mode():
+    with torch.no_grad():  # not inference_mode: what rules and plugins make once, on first use, is learnt with later
         for rows in by_length(examples.lengths, EVALUATION_BATCH):
             outputs = outputs_of(examples.batch(rows).to(device))
             decided = space.decide(outputs.scores) if outputs.decided is None else outputs.decided

@@ -194,7 +194,7 @@ def in_order(plugins: Mapping[str, object]) -> list[str]:
 
 
 def declared(plugin: object, attribute: str) -> tuple[str, ...]:
-    """Return a plugin's `requires`, `conflicts`, `after` or `seats`, empty where it has none."""
+    """Return a plugin's `requires`, `conflicts`, `after`, `seats` or `writes`, empty where it has none."""
     value = getattr(plugin, attribute, ())
     return (value,) if isinstance(value, str) else tuple(value)
 

@@ -37,7 +37,7 @@ from triune.planning import (
 )
 from triune.prefixes import prefix_of
 from triune.probe import Probe, probe
-from triune.rule_files import rule_files
+from triune.rule_files import read_files
 from triune.types import RunLength
 from triune.windows import plateaus_of
 
@@ -148,7 +148,7 @@ def identity_of(loaded: LoadedConfig, prepared: Prepared) -> str:
     settings = [(one.family, one.use, one.name, _settings(one)) for one in loaded.plugins]
     plugins = [(row.name, row.sha256) for row in prepared.plan.plugins]
     tables = sorted((split, source.sha256, source.rows) for split, source in prepared.data.sources.items())
-    facts = [loaded.run.training.model_dump(), settings, plugins, tables, rule_files(loaded)]
+    facts = [loaded.run.training.model_dump(), settings, plugins, tables, read_files(loaded)]
     return sha256(json.dumps(facts, default=str, sort_keys=True).encode()).hexdigest()
 
 

@@ -15,10 +15,11 @@ from triune.evaluation import evaluate_split
 from triune.final_report import final_metrics
 from triune.folder import MODEL, Folder
 from triune.hooks import Hooks
-from triune.hookspecs import RunLifecycle
+from triune.hookspecs import RuleApplication, RunLifecycle
 from triune.opening import build, encode, objective_of, started
 from triune.rule_files import check_rule_files
 from triune.spaces import restored
+from triune.types import GroundedRules
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from triune.evaluation import Evaluation
     from triune.examples import Examples
     from triune.spaces import OutputSpace
-    from triune.types import JSON, GroundedRules
+    from triune.types import JSON
 
 SPLIT = "test"
 
@@ -89,7 +90,9 @@ def _found(
     run, hooks = started(loaded, finished=finished)
     data = seen(_table(source, hooks, run))
     opened = build(run, hooks, data)
-    rules = opened.grounded(data)
+    asked = "label" in data.roles or hooks.implementers(RuleApplication.constrain_outputs)
+    # a prediction that no rule takes part in needs none of the columns that rules ask for
+    rules = opened.grounded(data) if asked else GroundedRules((), {}, space=finished.space)
     objective = objective_of(opened, rules, {})
     objective.eval()
     examples = encode(opened.bundle, data)[SPLIT]

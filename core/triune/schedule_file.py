@@ -112,11 +112,13 @@ class _Entry:
             self.wrong(("train",), f"found {found(self.value.get('train'))}, wanted true, false, or null to scale only")
         if isinstance(scale, bool) or not isinstance(scale, int | float):
             self.wrong(("lr_scale",), f"found {found(scale)}, wanted a number")
+        if not isinstance(self.value.get("default", False), bool):
+            self.wrong(("default",), f"found {found(self.value['default'])}, wanted true or false")
         start = self._when("from", 0)
         stop = self._when("to", None)
         if self.problems:
             return None
-        default = bool(self.value.get("default", False))
+        default = self.value.get("default", False)
         return ParameterClaim(where, TRAINS[train], float(scale), start or 0, stop, default)
 
     def _when(self, key: str, missing: When | None) -> When | None:
@@ -134,7 +136,7 @@ class _Entry:
             ):
                 return Epochs(passes)
             case {"phase_ends": int() as phase, "metric": str() as metric, "patience": int() as patience, **rest} if (
-                not rest
+                not rest and not isinstance(phase, bool) and not isinstance(patience, bool)
             ):
                 return OnPlateau(metric, patience, phase)
             case str() | float() if (share := _fraction(value)) is not None and 0 <= share <= 1:

@@ -6,12 +6,15 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
+from pydantic import BaseModel
 
 import triune
 from tests.support import All, Tables, ToyTask, config, plugins, same, table
 from triune import LossTerm, ParameterClaim, TermValues, hookimpl
+from triune.config import InputPath, LoadedConfig, NamedPlugin
 from triune.errors import CheckpointError, OutputError, PlanError, TrainingError
 from triune.events import Checkpointed, Evaluated, Stepped, Warned
+from triune.rule_files import read_files
 from triune.select import Depth, Head, Name
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fused.*")
@@ -189,6 +192,69 @@ def test_forgetting_the_random_state_would_be_noticed(tmp_path, draws, monkeypat
     assert not same(final(tmp_path, "broken"), final(tmp_path, "whole"))
 
 
+class StopsAmidEvaluation:
+    """Send a signal while the model is evaluated after a step."""
+
+    def __init__(self, at=None):
+        self.at, self.step = at, 0
+
+    @hookimpl
+    def observe(self, event):
+        if isinstance(event, Stepped):
+            self.step = event.step.index
+
+    @hookimpl
+    def constrain_outputs(self, outputs):
+        import signal
+
+        if self.step == self.at and not torch.is_grad_enabled():
+            self.at = None
+            signal.raise_signal(signal.SIGTERM)
+        return outputs
+
+
+def test_a_run_that_is_stopped_amid_an_evaluation_does_it_over(tmp_path, monkeypatch):
+    monkeypatch.setattr("triune.evaluation.EVALUATION_BATCH", 2)
+    training = {"epochs": 3, "checkpoint_every": 1, "early_stopping": {"patience": 2}}
+
+    def run(name, at=None, resume=None):
+        data = Tables(train=table(), valid=table(16, seed=2), test=table(16, seed=1))
+        stops = StopsAmidEvaluation(at)
+        return trained(tmp_path, "stops", name=name, resume=resume, training=training, data=data, stops=stops)
+
+    def evaluations(name):
+        rows = map(json.loads, (tmp_path / name / "history.jsonl").read_text().splitlines())
+        return [(row["step"], row["best"]) for row in rows if row["event"] == "evaluation" and row["split"] == "valid"]
+
+    whole = run("whole")
+    first = evaluations("whole")[0][0]
+    with pytest.raises(KeyboardInterrupt):
+        run("broken", at=first)
+    assert run("broken", resume="auto").metrics == whole.metrics
+    assert evaluations("broken") == evaluations("whole")
+
+
+def test_what_a_plugin_makes_on_its_first_evaluation_can_be_learnt_with():
+    from triune.evaluation import answers_of
+    from triune.examples import Examples, Ragged
+    from triune.spaces import Categorical
+    from triune.types import Outputs
+
+    made = []
+
+    def outputs_of(batch):
+        made.append(torch.ones(3))
+        return Outputs(batch.targets + made[0], Categorical(("a", "b", "c")))
+
+    kept = np.ones(4, dtype=np.float32)
+    rows = Ragged.of([[1]] * 4, padding=0)
+    examples = Examples({"ids": rows}, np.eye(4, 3, dtype=np.float32), labelled=kept, weights=kept)
+    answers_of(outputs_of, examples, Categorical(("a", "b", "c")), "cpu")
+    weight = torch.ones(3, requires_grad=True)
+    (weight * made[0]).sum().backward()
+    assert weight.grad is not None
+
+
 def test_resume_returns_a_finished_run_and_refuses_another_one(tmp_path):
     first = trained(tmp_path)
     events = []
@@ -206,6 +272,31 @@ def test_a_checkpoint_of_another_configuration_is_refused(tmp_path):
         trained(tmp_path, observers=[stopping_at(6)], training={"checkpoint_every": 1})
     with pytest.raises(CheckpointError):
         trained(tmp_path, resume="auto", training={"checkpoint_every": 1, "learning_rate": 0.5})
+
+
+class Reading:
+    """A method that reads one file and writes another."""
+
+    writes = ("report",)
+
+    class Config(BaseModel, frozen=True, extra="forbid"):
+        path: InputPath
+        report: InputPath
+
+    def __init__(self, config):
+        self.config = config
+
+
+def test_what_a_plugin_reads_is_part_of_what_a_run_is_and_what_it_writes_is_not(tmp_path):
+    read, report = tmp_path / "claims.yaml", tmp_path / "report.csv"
+    config = Reading.Config(path=read, report=report)
+    loaded = LoadedConfig(None, (NamedPlugin("reading", "reading", "method", "", None, Reading, config),), tmp_path)
+    read.write_text("one")
+    first = read_files(loaded)
+    report.write_text("written when the run ended")
+    assert read_files(loaded) == first
+    read.write_text("another")
+    assert read_files(loaded) != first
 
 
 def test_the_best_model_is_what_the_run_ends_with(tmp_path):

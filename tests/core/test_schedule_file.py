@@ -77,6 +77,8 @@ def test_claims_survive_the_file(tmp_path_factory, claims):
         ("{where: Head(), train: true, from: soon}", "found the text 'soon', wanted a step, a share"),
         ("{where: Head(), train: true, lr_scale: fast}", "wanted a number"),
         ("Head()", "wanted a mapping"),
+        ("{where: Head(), train: true, default: 'no'}", "found the text 'no', wanted true or false"),
+        ("{where: Head(), train: true, from: {phase_ends: true, metric: m, patience: 1}}", "wanted a step, a share"),
     ],
 )
 def test_a_mistake_is_told_in_its_place(tmp_path, entry, sentence):

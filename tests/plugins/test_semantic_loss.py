@@ -413,3 +413,19 @@ def test_tags_learn_their_order_from_the_rules_of_the_scheme(tiny_model, tmp_pat
         held[name] = min(one["satisfaction_probability"] for one in result.metrics["test"]["rules"].values())
     assert held["semantic-loss"] > held[""] + 0.1
     assert held["rule-regulariser"] > held[""] + 0.1
+
+
+@pytest.mark.parametrize("kind", ["exact", "product", "lukasiewicz", "function"])
+def test_a_rule_that_is_more_often_broken_than_kept_is_pushed_away_from_in_every_form(kind):
+    from triune.spaces import Categorical
+    from triune.types import Batch, GroundedRules
+
+    space = Categorical(("a", "b", "c"))
+    then = SoftFormula(lambda outputs, batch: outputs.scores.softmax(-1)[:, 0]) if kind == "function" else Label("a")
+    rule = Rule("rarely", then=then, confidence=0.2)
+    mine = seated(GroundedRules((rule,), {"train": np.ones((1, 2), dtype=bool)}, space=space), Seat.LOSS)
+    value = {"exact": exact, "function": SoftTruths}.get(kind, lambda one: fuzzy(one, kind, False))(mine)
+    scores = torch.zeros(2, 3, requires_grad=True)
+    batch = Batch(torch.arange(2), {}, torch.zeros(2, 3), torch.zeros(2), torch.ones(2))
+    value(batch, Outputs(scores, space)).sum().backward()
+    assert (scores.grad[:, 0] > 0).all()

@@ -20,7 +20,7 @@ ROUNDING = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class SoftTruths:
-    """The value Σ confidence · −log truth over the `SoftFormula` rules of a seat that fire."""
+    """The value Σ confidence · −log truth over the `SoftFormula` rules that fire; below one half, of the opposite."""
 
     seated: Seated
 
@@ -37,7 +37,10 @@ class SoftTruths:
         for place in self.seated.soft:
             rule = self.seated.grounded.rules[place]
             truth = checked(rule, rule.then.fn(outputs, batch), fires[place], batch, outputs)  # type: ignore[union-attr]
-            value = -(LEAST + (1 - LEAST) * truth.clamp(0, 1)).log() * rule.confidence
+            truth, weight = truth.clamp(0, 1), rule.confidence
+            if weight < 0.5 and not rule.hard:  # it is the opposite that holds more often than not
+                truth, weight = 1 - truth, 1 - weight
+            value = -(LEAST + (1 - LEAST) * truth).log() * weight
             total = total + torch.where(fires[place], value, 0.0)
         return total
 

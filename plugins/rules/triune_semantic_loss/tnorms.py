@@ -152,7 +152,7 @@ def _of_choice(outputs: Outputs, column: int) -> Truth:
 
 @dataclass(frozen=True)
 class Fuzzy(Generic[V]):
-    """The value Σ confidence · penalty over the rules of a seat that fire.
+    """The value Σ confidence · penalty over the rules of a seat that fire; below one half, of the opposite.
 
     Attributes:
         seated: the rules.
@@ -172,10 +172,13 @@ class Fuzzy(Generic[V]):
         fires, label = self.seated.fires(batch), self.norm.of_labels(outputs)
         like = label(0)
         said: dict[Formula, Tensor] = {}
-        for place, (rule, then) in enumerate(zip(self.seated.rules, self.seated.formulas, strict=True)):
+        for place, (rule, formula) in enumerate(zip(self.seated.rules, self.seated.formulas, strict=True)):
+            unlikely = rule.confidence < 0.5 and not rule.hard  # it is the opposite that holds more often than not
+            then = Not(formula) if unlikely else formula
             if then not in said:
                 said[then] = self.norm.penalty(self.truth(then, label, like))
-            total = total + torch.where(fires[place], said[then] * rule.confidence, 0.0)
+            weight = 1 - rule.confidence if unlikely else rule.confidence
+            total = total + torch.where(fires[place], said[then] * weight, 0.0)
         return total
 
     def truth(self, formula: Formula, label: Callable[[int], V], like: V) -> V:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 class WeakLabels:
     """Label examples by the votes of rules (Ratner et al. 2016; Dawid & Skene 1979)."""
 
+    writes = ("export_votes",)
+
     class Config(BaseModel, frozen=True, extra="forbid"):
         """Which label model, and what is done with what it says."""
 
