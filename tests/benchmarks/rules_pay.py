@@ -8,9 +8,9 @@ test rows; arms with rules also get the text of up to 600 training rows without 
 validation label: the last model is measured, so that nothing is tuned on labels that others do not have. Rules vote as
 their authors published it. A finished job is not repeated.
 
-Arms: `learning` has labels alone; `projection` is the same model, its predictions projected onto the rules; `weak`
-learns from the votes of rules (majority) where there is no label; `loss`, `regulariser`, `teacher` push the rules in
-these seats; `majority` is the vote of the rules on the test rows, nothing trained.
+Arms: `learning` has labels alone; `weak` learns from the votes of rules (majority) where there is no label; `loss`,
+`regulariser`, `teacher` push the rules in these seats; `majority` is the vote of the rules on the test rows, nothing
+trained. Beside each stands the same model, its predictions projected onto the rules: rules at prediction alone.
 """
 
 from __future__ import annotations
@@ -346,27 +346,22 @@ def summary(values: Sequence[float | None]) -> str:
 
 
 def lines_of_table(options: argparse.Namespace) -> Iterator[str]:
-    """Yield the table as Markdown: a line for each set and number of labels, a column for each arm."""
+    """Yield the table as Markdown: a line for each set and number of labels, two columns for each arm."""
     done = read(options.results)
-    arms = ["learning", "projection", *[arm for arm in options.arms if arm != "learning"]]
-    yield f"| set, metric | labels a class | majority | {' | '.join(arms)} |"
-    yield "|---|---:|" + "---:|" * (len(arms) + 1)
+    heads = [head for arm in options.arms for head in (arm, f"{arm}, projected")]
+    yield f"| set, metric | labels a class | majority | {' | '.join(heads)} |"
+    yield "|---|---:|---:|" + "---:|" * len(heads)
     for name in options.sets:
         metric = SETS[name].metric
         votes = summary([one[metric] for one in majority(name, options.seeds)])
         for count in options.labels:
-            cells = [summary(list(_values(done, options, name, count, arm, metric))) for arm in arms]
+            rows = {arm: [done.get(Job(name, count, seed, arm)) for seed in options.seeds] for arm in options.arms}
+            cells = [
+                summary([row[figures].get(metric) for row in rows[arm] if row])
+                for arm in options.arms
+                for figures in ("metrics", "projection")
+            ]
             yield f"| {name}, {metric} | {count} | {votes} | {' | '.join(cells)} |"
-
-
-def _values(
-    done: Mapping[Job, Row], options: argparse.Namespace, name: str, count: int, arm: str, metric: str
-) -> Iterator[float | None]:
-    trained, figures = ("learning", "projection") if arm == "projection" else (arm, "metrics")
-    for seed in options.seeds:
-        found = done.get(Job(name, count, seed, trained))
-        if found:
-            yield found[figures].get(metric)
 
 
 # The command.
