@@ -141,8 +141,10 @@ def test_a_hard_rule_in_the_structure_holds_in_every_prediction(run):
 
 
 def test_unlabelled_text_and_labels_of_rules_are_learnt_from(run):
-    train = next(event.plan for event in run[1] if hasattr(event, "plan")).tables["train"]
+    plan = next(event.plan for event in run[1] if hasattr(event, "plan"))
+    train, learnt = plan.tables["train"], plan.tables["train"].rows + 12
     assert train.labelled < train.rows  # the plan counts the table's own
+    assert plan.steps.per_epoch == -(-learnt // plan.steps.batch) > -(-train.rows // plan.steps.batch)
     assert not any("have no label" in note for note in run[2].facts["notes"])
 
 

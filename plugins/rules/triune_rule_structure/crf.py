@@ -17,6 +17,7 @@ import torch  # noqa: TID253 - this module is torch
 from triune.errors import PlanError
 from triune.logic.chains import Chain
 from triune.logic.costs import Budget, Cost, affordable
+from triune.logic.variables import NEVER
 from triune_rule_structure.joint import clamped, kept, possible, unlabelled
 from triune_rule_structure.through import of_tags, through
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from triune.logic.inference import Compiled
     from triune.seats import Seated
 
-NEVER = -1e30
 TYPICAL = 32
 
 

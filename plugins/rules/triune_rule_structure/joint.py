@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from triune.logic.variables import NEVER
 from triune_rule_structure.through import AS_SCORES, log_p, through
 
 if TYPE_CHECKING:
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from triune.logic.inference import Compiled
     from triune.seats import Seated
 
-NEVER = -1e30
 CERTAIN = 1e6
 """Scores so large that one answer has all the probability."""
 

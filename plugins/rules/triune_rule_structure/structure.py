@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from triune import Seat
 from triune.errors import PlanError, RuleError
+from triune.logic.variables import NEVER
 from triune.seats import Seated, seated
 from triune_rule_structure.forms import form_of
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from triune_rule_structure.forms import Form, Settings
 
 FEW = 3
-NEVER = -1e30
 
 
 @dataclass(frozen=True, slots=True)
