@@ -128,14 +128,15 @@ def test_a_run_learns_from_labelled_and_unlabelled_text_in_the_share_that_is_ask
         def loss_terms(self):
             def compute(step, batch, outputs):
                 if outputs.scores.requires_grad:
-                    seen.append((float(batch.gold.mean()) if batch.gold is not None else float(batch.labelled.mean())))
+                    seen.append(float(batch.gold.mean()) if batch.gold is not None else float(batch.labelled.mean()))
                 return TermValues(outputs.scores.mean(-1) * 0, torch.ones(len(batch.rows)))
 
             yield LossTerm("watching", compute)
 
+    tables = Tables(train=table(16), unlabelled=table(64, seed=2).assign(label=None))
     triune.run(
         config("all", "watching", epochs=1, labelled_share=0.5, validation=0.0),
-        plugins=plugins(data=Tables(train=table(16), unlabelled=table(64, seed=2).assign(label=None)), watching=Watching()),
+        plugins=plugins(data=tables, watching=Watching()),
         output=tmp_path / "run",
     )
     assert seen[-16:] == [0.5] * 16  # 64 unlabelled texts and as many labelled ones, eight a batch
