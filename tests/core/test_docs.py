@@ -20,7 +20,7 @@ import triune
 from triune.catalog import Entry, installed
 from triune.cli import VERBS
 from triune.cli.options import Parser
-from triune.cli.rule_input import rules_of
+from triune.rule_input import rules_of
 from triune.config import load_config
 from triune.errors import TriuneError
 from triune.hookspecs import SPECIFICATIONS
