@@ -21,6 +21,7 @@ TRAINING: Mapping[str, object] = {
     "threads": 1,
     "device": "cpu",
     "baselines": False,
+    "report": "off",
 }
 
 
