@@ -149,7 +149,8 @@ class Folder:
     ) -> None:
         """Write metrics, model card, predictions and facts; these last, since they say that the run is finished."""
         if predictions:
-            write_whole(self.path / PREDICTIONS, predictions)
+            # a lone surrogate has no UTF-8; its backslash escape is what JSON writes for it
+            write_whole(self.path / PREDICTIONS, predictions.encode(errors="backslashreplace"))
         write_json(self.path / METRICS, metrics)
         write_whole(self.path / CARD, card)
         write_json(self.path / FACTS, facts)

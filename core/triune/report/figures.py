@@ -183,6 +183,7 @@ def _colour(place: int) -> str:
 
 def _drawn(title: str, draw: Callable[[Axes], None], width: float = WIDTH, height: float = HEIGHT) -> str:
     """Return what `draw` draws, as an SVG element whose ids no other figure of a page has."""
+    from hashlib import sha256
     from io import StringIO
 
     import matplotlib.style
@@ -195,7 +196,15 @@ def _drawn(title: str, draw: Callable[[Axes], None], width: float = WIDTH, heigh
         FigureCanvasSVG(figure)
         draw(figure.subplots())
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return _themed(out.getvalue())
+    return _themed(_with_own_ids(out.getvalue(), sha256(title.encode()).hexdigest()[:8]))
+
+
+def _with_own_ids(svg: str, prefix: str) -> str:
+    """Return an SVG document whose ids begin with a prefix; those that nothing refers to are left out."""
+    refers = r'(href="#|url\(#)([^")]+)'
+    used = {found[2] for found in re.finditer(refers, svg)}
+    named = re.sub(r' id="([^"]*)"', lambda found: f' id="{prefix}-{found[1]}"' if found[1] in used else "", svg)
+    return re.sub(refers, rf"\g<1>{prefix}-\g<2>", named)
 
 
 def _themed(svg: str) -> str:

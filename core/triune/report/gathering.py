@@ -32,7 +32,8 @@ def run_values(folder: Folder) -> dict[str, object]:
     facts, metrics = folder.facts(), folder.metrics()
     history = read_history(folder.path / HISTORY)
     records = read_records(folder.path / PREDICTIONS)
-    plan, ended = _mapping(facts.get("plan")), _mapping(facts.get("ended"))
+    plan = {"tables": {}, "groups": [], "terms": [], "composer": None, **_mapping(facts.get("plan"))}
+    ended = _mapping(facts.get("ended"))
     return {
         "title": folder.path.resolve().name,
         "facts": facts,

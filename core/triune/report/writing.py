@@ -45,12 +45,16 @@ def write_report_of(path: Path, place: Path | None = None) -> Path:
 def write_comparison(folder: Path, facts: Mapping[str, JSON], place: Path | None = None) -> Path:
     """Write the page of a comparison, whole or not at all, and return where."""
     path = place or folder / REPORT
-    write_whole(path, comparison_page(facts, folder.resolve().name))
+    _write(path, comparison_page(facts, folder.resolve().name))
     return path
 
 
 def write_report(folder: Folder, place: Path | None = None) -> Path:
     """Write the page of a finished run, whole or not at all, and return where; errors are those of `run_page`."""
     path = place or folder.path / REPORT
-    write_whole(path, run_page(folder))
+    _write(path, run_page(folder))
     return path
+
+
+def _write(path: Path, page: str) -> None:
+    write_whole(path, page.encode(errors="replace"))  # a lone surrogate has no UTF-8
