@@ -45,10 +45,10 @@ _DASHES = ("-", "--", ":", "-.")
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """An entry of a legend: the name of a line, its colour and its dashes."""
+    """An entry of a legend: the name of a line, its colour (None: it has none of its own) and its dashes."""
 
     name: str
-    colour: int
+    colour: int | None = None
     dashed: str = ""  # an SVG dash array
 
 
@@ -133,6 +133,8 @@ def spread(title: str, values: Mapping[str, Sequence[float]]) -> Figure:
     Lines have numbers, and the legend says which is whose.
     """
 
+    from matplotlib.ticker import EngFormatter
+
     def draw(axes: Axes) -> None:
         for place, one in enumerate(values.values()):
             mean = sum(one) / len(one)
@@ -141,10 +143,12 @@ def spread(title: str, values: Mapping[str, Sequence[float]]) -> Figure:
         axes.set_yticks(range(len(values)), [str(number) for number in range(1, len(values) + 1)])
         axes.set_ylim(len(values) - 0.5, -0.5)
         axes.set_xlabel(title)
+        if max(max(one) for one in values.values()) >= 1e4:
+            axes.xaxis.set_major_formatter(EngFormatter(sep=""))
 
     told = "; ".join(f"{name}: mean {sum(one) / len(one):.4f} of {len(one)}" for name, one in values.items())
     height = 0.9 + 0.34 * len(values)
-    keys = tuple(Key(name, 0) for name in values)
+    keys = tuple(Key(name) for name in values)
     return Figure(title, _drawn(title, draw, height=height), f"{title}. {told}.", keys, "Points are seeds, bars means.")
 
 

@@ -55,7 +55,9 @@ def figure(value: object) -> str:
         return MISSING if value is None else str(value)
     if isinstance(value, int) or (value == int(value) and abs(value) >= 1000):
         return f"{int(value):,}"
-    return f"{value:.4f}" if 1e-3 <= abs(value) < 1000 or value == 0 else f"{value:.3g}"
+    if abs(value) >= 10:
+        return f"{value:,.1f}"
+    return f"{value:.4f}" if abs(value) >= 1e-3 or value == 0 else f"{value:.3g}"
 
 
 def short(value: object) -> str:

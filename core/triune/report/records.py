@@ -54,6 +54,16 @@ class Record:
         return self.gold is not None
 
     @property
+    def broken(self) -> tuple[str, ...]:
+        """The rules that the prediction or the label breaks."""
+        return tuple(name for name in self.fired if name in (*self.broken_by_prediction, *self.broken_by_label))
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The rules that speak of it and that neither breaks."""
+        return tuple(name for name in self.fired if name not in self.broken)
+
+    @property
     def differs(self) -> bool:
         """Whether it has a label, and the prediction is another."""
         return bool(self.differences)
