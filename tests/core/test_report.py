@@ -13,7 +13,18 @@ from triune.errors import CheckpointError
 from triune.folder import Folder
 from triune.report import figures
 from triune.report.comparison import comparison_page
-from triune.report.disagreements import LABEL, MODEL, MOST, MOST_OF_RULE, RULE, UNLABELLED, UNLEARNT, kind_of, of_kind
+from triune.report.disagreements import (
+    LABEL,
+    MODEL,
+    MOST,
+    MOST_OF_RULE,
+    RULE,
+    UNLABELLED,
+    UNLEARNT,
+    disagreements,
+    kind_of,
+    shown,
+)
 from triune.report.history import Series, read_history
 from triune.report.records import Record, as_line, read_records
 from triune.report.scoring import BINS, calibration, confusions, per_label
@@ -55,16 +66,15 @@ def test_who_stands_against_whom(one, kind):
 
 def test_examples_are_capped_and_counted_and_the_surest_come_first():
     many = [record("a", "b", by_label=("r",), probabilities={"b": n / 100}) for n in range(60)]
-    (shown,), total = of_kind(LABEL, many)
-    assert (total, shown.of, len(shown.records)) == (60, 60, MOST)
-    assert [one.sureness for one in shown.records[:3]] == [0.59, 0.58, 0.57]
+    (part,) = shown(LABEL, disagreements(many)[LABEL])
+    assert (part.of, len(part.records)) == (60, MOST)
+    assert [one.sureness for one in part.records[:3]] == [0.59, 0.58, 0.57]
 
 
 def test_rules_come_in_the_order_of_their_mistakes_each_with_its_own_cap():
     many = [record("a", "a", by_label=(name,), by_prediction=(name,)) for name in "rss" * 6]
-    shown, total = of_kind(RULE, many)
-    assert total == 18
-    assert [(one.rule, len(one.records), one.of) for one in shown] == [("s", MOST_OF_RULE, 12), ("r", 6, 6)]
+    parts = shown(RULE, disagreements(many)[RULE])
+    assert [(one.rule, len(one.records), one.of) for one in parts] == [("s", MOST_OF_RULE, 12), ("r", 6, 6)]
 
 
 @pytest.mark.parametrize(

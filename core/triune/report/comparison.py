@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from triune.report import figures
 from triune.report.page import filled
+from triune.report.plain import as_list, as_mapping, as_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,23 +61,23 @@ def comparison_page(comparison: Mapping[str, JSON], title: str = "Comparison") -
     """
     metric = str(comparison.get("metric") or "")
     known = {"left_out", "notes", *(key for key, _, _ in SECTIONS)}
-    plain = [(key, _brief(value)) for key, value in comparison.items() if key not in known and not _rows(value)]
-    failures = _rows(comparison.get("failures"))
+    plain = [(key, _brief(value)) for key, value in comparison.items() if key not in known and not as_rows(value)]
+    failures = as_rows(comparison.get("failures"))
     values = {
         "title": title,
         "header": [(key, value) for key, value in plain if value not in ("", None)],
         "warnings": [f"{len(failures)} of the runs failed; they stand at the end"] if failures else [],
-        "notes": [*_texts(comparison.get("notes")), *_left_out(comparison.get("left_out"))],
+        "notes": [*map(str, as_list(comparison.get("notes"))), *_left_out(comparison.get("left_out"))],
         "parts": [part for key, name, note in SECTIONS if (part := _part(comparison, key, name, note, metric))],
     }
     return filled("comparison.html.j2", values)
 
 
 def _part(comparison: Mapping[str, JSON], key: str, title: str, note: str, metric: str) -> Part | None:
-    rows = _rows(comparison.get(key))
+    rows = as_rows(comparison.get(key))
     if not rows:
         return None
-    drawn = tuple(_spreads(_rows(comparison.get("runs")), metric)) if key == "summary" else ()
+    drawn = tuple(_spreads(as_rows(comparison.get("runs")), metric)) if key == "summary" else ()
     return Part(key, title, note, _table(rows), drawn)
 
 
@@ -116,13 +117,5 @@ def _brief(value: JSON) -> JSON:
     return ", ".join(str(_brief(one)) for one in value) if isinstance(value, list) else value
 
 
-def _rows(value: JSON) -> list[Row]:
-    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
-
-
-def _texts(value: JSON) -> list[str]:
-    return [str(one) for one in value] if isinstance(value, list) else []
-
-
 def _left_out(value: JSON) -> list[str]:
-    return [f"{name} is left out: {reason}" for name, reason in value.items()] if isinstance(value, Mapping) else []
+    return [f"{name} is left out: {reason}" for name, reason in as_mapping(value).items()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -106,23 +105,29 @@ def rules_at_issue(record: Record) -> tuple[str, ...]:
     return tuple(name for name in record.fired if name in wanted)
 
 
-def of_kind(kind: Kind, records: Iterable[Record]) -> tuple[list[Shown], int]:
-    """Return the examples of a kind to be shown, in the order of their urgency, and how many there are in all."""
-    mine = sorted((one for one in records if kind_of(one) is kind), key=_sureness, reverse=True)
+def disagreements(records: Iterable[Record]) -> dict[Kind, list[Record]]:
+    """Return the examples of each kind, those first of which the model is surest."""
+    found: dict[Kind, list[Record]] = {kind: [] for kind in KINDS}
+    for one in records:
+        if kind := kind_of(one):
+            found[kind].append(one)
+    return {kind: sorted(mine, key=_sureness, reverse=True) for kind, mine in found.items()}
+
+
+def shown(kind: Kind, mine: Sequence[Record]) -> list[Shown]:
+    """Return which examples of a kind a page shows, in parts: one for each rule where rules order them."""
     if not kind.by_rule:
-        return [Shown("", tuple(mine[:MOST]), len(mine))] if mine else [], len(mine)
-    counts = Counter(name for one in mine for name in rules_at_issue(one))
-    ordered = sorted(counts, key=lambda name: (-counts[name], name))
-    return list(_by_rule(ordered, mine)), len(mine)
-
-
-def _by_rule(ordered: Sequence[str], mine: Sequence[Record]) -> Iterable[Shown]:
-    left = MOST
-    for name in ordered:
-        own = [one for one in mine if name in rules_at_issue(one)]
-        shown = own[: min(MOST_OF_RULE, left)]
-        left -= len(shown)
-        yield Shown(name, tuple(shown), len(own))
+        return [Shown("", tuple(mine[:MOST]), len(mine))] if mine else []
+    own: dict[str, list[Record]] = {}
+    for one in mine:
+        for name in rules_at_issue(one):
+            own.setdefault(name, []).append(one)
+    left, found = MOST, []
+    for name in sorted(own, key=lambda name: (-len(own[name]), name)):
+        part = own[name][: min(MOST_OF_RULE, left)]
+        left -= len(part)
+        found.append(Shown(name, tuple(part), len(own[name])))
+    return found
 
 
 def _sureness(record: Record) -> float:

@@ -132,7 +132,6 @@ def spread(title: str, values: Mapping[str, Sequence[float]]) -> Figure:
 
     Lines have numbers, and the legend says which is whose.
     """
-
     from matplotlib.ticker import EngFormatter
 
     def draw(axes: Axes) -> None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from triune.folder import HISTORY, PREDICTIONS
 from triune.report import figures, tables
-from triune.report.disagreements import KINDS, of_kind
+from triune.report.disagreements import disagreements, shown
 from triune.report.history import read_history
+from triune.report.plain import as_list, as_mapping, as_rows
 from triune.report.records import read_records
 from triune.report.scoring import calibration, confusions, per_label
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from triune.folder import Folder
     from triune.report.figures import Figure
@@ -32,8 +32,8 @@ def run_values(folder: Folder) -> dict[str, object]:
     facts, metrics = folder.facts(), folder.metrics()
     history = read_history(folder.path / HISTORY)
     records = read_records(folder.path / PREDICTIONS)
-    plan = {"tables": {}, "groups": [], "terms": [], "composer": None, **_mapping(facts.get("plan"))}
-    ended = _mapping(facts.get("ended"))
+    plan = {"tables": {}, "groups": [], "terms": [], "composer": None, **as_mapping(facts.get("plan"))}
+    ended = as_mapping(facts.get("ended"))
     return {
         "title": folder.path.resolve().name,
         "facts": facts,
@@ -46,8 +46,8 @@ def run_values(folder: Folder) -> dict[str, object]:
         "curves": list(_curves(history, plan)),
         "details": list(_details(metrics, records, facts)),
         "rules": _rules(metrics, facts),
-        "disagreements": [(kind, *of_kind(kind, records)) for kind in KINDS],
-        "rule_set": {str(one["name"]): one for one in _rows(facts.get("rule_set"))},
+        "disagreements": [(kind, shown(kind, mine), len(mine)) for kind, mine in disagreements(records).items()],
+        "rule_set": {str(one["name"]): one for one in as_rows(facts.get("rule_set"))},
         "recorded": len(records),
         "has_texts": any(one.text is not None for one in records),
     }
@@ -69,7 +69,7 @@ def _curves(history: History, plan: Mapping[str, JSON]) -> Iterator[Figure]:
     for name, values in history.noted.items():
         yield figures.curves(name, values, "value", "Noted by the plugin as training went.")
     if history.rates:
-        names = [str(one.get("where")) for one in _rows(plan.get("groups"))]
+        names = [str(one.get("where")) for one in as_rows(plan.get("groups"))]
         named = {
             f"{number}: {names[int(number) - 1]}" if int(number) <= len(names) else f"group {number}": one
             for number, one in history.rates.items()
@@ -82,11 +82,11 @@ def _details(
     metrics: Mapping[str, JSON], records: Sequence[Record], facts: Mapping[str, JSON]
 ) -> Iterator[dict[str, object]]:
     """Yield, of each table with labels, what is measured of each label, the confusions and the calibration."""
-    labels = len(list(tables._list(_mapping(facts.get("space")).get("labels"))))
+    labels = len(as_list(as_mapping(facts.get("space")).get("labels")))
     for split in tables.SPLITS:
         mine = [one for one in records if one.split == split and one.labelled]
         counts = confusions(mine)
-        measured = _mapping(_mapping(metrics.get(split)).get("per_class"))
+        measured = as_mapping(as_mapping(metrics.get(split)).get("per_class"))
         if not (measured or counts):
             continue
         columns, rows = tables.label_rows(measured or per_label(counts))
@@ -106,18 +106,10 @@ def _rules(metrics: Mapping[str, JSON], facts: Mapping[str, JSON]) -> list[dict[
     """Return, of each table on which rules fire, what there is to say of each rule."""
     found: list[dict[str, object]] = []
     for split in tables.SPLITS:
-        one = _mapping(metrics.get(split))
+        one = as_mapping(metrics.get(split))
         if one.get("rules"):
-            columns, rows = tables.rule_rows(one, _rows(facts.get("rule_set")))
-            hard = _mapping(one.get("rules_overall")).get("hard_violations")
-            left = len(_mapping(one["rules"])) - len(rows) + 1
+            columns, rows = tables.rule_rows(one, as_rows(facts.get("rule_set")))
+            hard = as_mapping(one.get("rules_overall")).get("hard_violations")
+            left = len(as_mapping(one["rules"])) - len(rows) + 1
             found.append({"split": split, "columns": columns, "rows": rows, "hard": hard, "left": left})
     return found
-
-
-def _mapping(value: JSON) -> Mapping[str, JSON]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _rows(value: JSON) -> list[Mapping[str, JSON]]:
-    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []

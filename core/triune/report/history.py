@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from triune.report.plain import as_list, as_mapping, as_number
 from triune.report.records import lines_of
 from triune.rule_table import HEADLINES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from triune.types import JSON
@@ -74,17 +74,17 @@ def read_history(path: Path) -> History:
     lines = [line for _, line in lines_of(path)]
     steps = [one for one in lines if one.get("event") == "step"]
     evaluations = [one for one in lines if one.get("event") == "evaluation" and one.get("split") == "valid"]
-    if len(evaluations) > 1 and not _number(evaluations[-1], "step") > _number(evaluations[-2], "step"):
+    if len(evaluations) > 1 and not as_number(evaluations[-1].get("step")) > as_number(evaluations[-2].get("step")):
         evaluations.pop()  # the finished model, which may be an earlier step's
-    losses = _curves(steps, lambda one: {"loss": one.get("loss"), **_mapping(one.get("terms"))})
+    losses = _curves(steps, lambda one: {"loss": one.get("loss"), **as_mapping(one.get("terms"))})
     return History(
-        losses={name: one for name, one in losses.items() if name != "loss" or len(losses) != 2},
+        losses=losses,
         rates=_curves(steps, lambda one: _numbered(one.get("learning_rates"))),
-        metrics=_headlines(_curves(evaluations, lambda one: _shares(_mapping(one.get("metrics"))))),
+        metrics=_headlines(_curves(evaluations, lambda one: _shares(as_mapping(one.get("metrics"))))),
         violations=_violations(evaluations),
         noted=_noted(lines),
-        phases=tuple(int(_number(one, "step")) for one in lines if one.get("event") == "phase"),
-        best=tuple(int(_number(one, "step")) for one in evaluations if one.get("best")),
+        phases=tuple(int(as_number(one.get("step"))) for one in lines if one.get("event") == "phase"),
+        best=tuple(int(as_number(one.get("step"))) for one in evaluations if one.get("best")),
         warnings=tuple(dict.fromkeys(one for one in _warnings(lines) if UNDRAWN not in one)),
     )
 
@@ -93,7 +93,7 @@ def _curves(lines: Sequence[Line], values_of: Callable[[Line], Mapping[str, JSON
     curves: Curves = {}
     for line in lines:
         for name, value in values_of(line).items():
-            curves.setdefault(name, Series()).add(_number(line, "step"), value)
+            curves.setdefault(name, Series()).add(as_number(line.get("step")), value)
     return {name: one for name, one in curves.items() if one.values}
 
 
@@ -114,7 +114,7 @@ def _violations(evaluations: Sequence[Line]) -> Curves:
     each = _curves(
         evaluations,
         lambda one: {
-            name: _mapping(figures).get("violation_rate") for name, figures in _of_rules(one, "rules").items()
+            name: as_mapping(figures).get("violation_rate") for name, figures in _of_rules(one, "rules").items()
         },
     )
     worst = sorted(each, key=lambda name: (-each[name].values[-1], -max(each[name].values), name))
@@ -126,30 +126,21 @@ def _warnings(lines: Sequence[Line]) -> list[str]:
 
 
 def _of_rules(line: Line, key: str) -> Mapping[str, JSON]:
-    return _mapping(_mapping(line.get("metrics")).get(key))
+    return as_mapping(as_mapping(line.get("metrics")).get(key))
 
 
 def _noted(lines: Sequence[Line]) -> dict[str, Curves]:
     """Return the values of every line that has some, whoever noted them."""
     found: dict[str, Curves] = {}
     for line in lines:
-        if values := _mapping(line.get("values")):
+        if values := as_mapping(line.get("values")):
             plugin = f" ({line['plugin']})" if line.get("plugin") else ""
             curves = found.setdefault(f"{line.get('name') or line.get('event')}{plugin}", {})
             for name, value in values.items():
-                curves.setdefault(name, Series()).add(_number(line, "step"), value)
+                curves.setdefault(name, Series()).add(as_number(line.get("step")), value)
     kept = {name: {key: one for key, one in curves.items() if one.values} for name, curves in found.items()}
     return {name: curves for name, curves in kept.items() if curves}
 
 
 def _numbered(values: JSON) -> dict[str, JSON]:
-    return {str(number): one for number, one in enumerate(values if isinstance(values, list) else [], 1)}
-
-
-def _mapping(value: JSON) -> Mapping[str, JSON]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _number(line: Line, key: str) -> float:
-    value = line.get(key)
-    return float(value) if isinstance(value, int | float) else 0.0
+    return {str(number): one for number, one in enumerate(as_list(values), 1)}

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from triune.report.plain import as_list, as_mapping, as_number
 from triune.rule_table import HEADLINES, compared, urgency
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from triune.types import JSON
 
@@ -62,13 +63,13 @@ def metric_tables(metrics: Figures) -> list[Comparison]:
 
 
 def _metric_table(metrics: Figures, split: str) -> Comparison:
-    own = _mapping(metrics[split])
+    own = as_mapping(metrics[split])
     beside = [(title, _scalars(one)) for title, one in compared(metrics, split)]
     found = {name for _, one in beside for name in one}
     names = [name for name in dict.fromkeys([*HEADLINES, *beside[0][1], *BROKEN]) if name in found]
-    baselines = {name: _mapping(one) for name, one in _mapping(metrics.get("baselines")).items()}
+    baselines = {name: as_mapping(one) for name, one in as_mapping(metrics.get("baselines")).items()}
     left_out = [(name, str(one["left_out"])) for name, one in baselines.items() if "left_out" in one]
-    projection = _mapping(own.get("projection"))
+    projection = as_mapping(own.get("projection"))
     if "left_out" in projection:
         left_out.insert(0, ("projected onto the rules", str(projection["left_out"])))
     return Comparison(
@@ -126,11 +127,11 @@ def matrix(counts: Counter[tuple[str, str]]) -> Matrix | None:
 
 def label_rows(per_label: Figures) -> tuple[list[str], list[tuple[str, list[JSON]]]]:
     """Return the columns and rows of what is measured of each label, the commonest first where they are many."""
-    each = {str(label): _mapping(one) for label, one in per_label.items()}
+    each = {str(label): as_mapping(one) for label, one in per_label.items()}
     columns = list(dict.fromkeys(name for one in each.values() for name in one))
     ordered = list(each.items())
     if len(ordered) > MOST_ROWS:
-        ordered.sort(key=lambda item: -_number(item[1].get("support")))
+        ordered.sort(key=lambda item: -as_number(item[1].get("support")))
     return columns, [(label, [one.get(name) for name in columns]) for label, one in ordered[:MOST_ROWS]]
 
 
@@ -138,11 +139,11 @@ def rule_rows(
     figures: Figures, written: Sequence[Figures]
 ) -> tuple[list[tuple[str, str]], list[tuple[Figures, list[JSON]]]]:
     """Return the columns (title, meaning) and rows (the rule as written, its figures), most broken first."""
-    each = {name: _mapping(one) for name, one in _mapping(figures.get("rules")).items()}
+    each = {name: as_mapping(one) for name, one in as_mapping(figures.get("rules")).items()}
     by_name = {str(one["name"]): one for one in written}
     ordered = sorted(each.items(), key=lambda item: urgency(item[1]), reverse=True)
     overall: Figures = {"name": "all together", "when": "", "then": "", "confidence": None, "hard": False}
-    rows = [(overall, _mapping(figures.get("rules_overall")))]
+    rows = [(overall, as_mapping(figures.get("rules_overall")))]
     rows += [(by_name.get(name, {**overall, "name": name}), one) for name, one in ordered[:MOST_ROWS]]
     columns = [one for one in RULE_COLUMNS if any(row.get(one[1]) is not None for _, row in rows)]
     return [(title, meaning) for title, _, meaning in columns], [
@@ -152,17 +153,17 @@ def rule_rows(
 
 def header(facts: Figures) -> list[tuple[str, str]]:
     """Return what a run is, as terms and their descriptions."""
-    config, ended, plan = (_mapping(facts.get(key)) for key in ("config", "ended", "plan"))
-    model, seeds = _mapping(plan.get("model")), _mapping(facts.get("seeds"))
+    config, ended, plan = (as_mapping(facts.get(key)) for key in ("config", "ended", "plan"))
+    model, seeds = as_mapping(plan.get("model")), as_mapping(facts.get("seeds"))
     rows = [
         ("task", _section(config.get("task"))),
         ("model", _model(model)),
-        ("methods", "; ".join(map(_section, _list(config.get("methods"))))),
-        ("rules", "; ".join(map(_section, _list(config.get("rules"))))),
+        ("methods", "; ".join(map(_section, as_list(config.get("methods"))))),
+        ("rules", "; ".join(map(_section, as_list(config.get("rules"))))),
         ("steps", f"{ended.get('step')} of {ended.get('of')}: {ended.get('because')}"),
         ("chosen by", _chosen(ended)),
         ("seeds", ", ".join(f"{name} {value}" for name, value in seeds.items())),
-        ("machine", ", ".join(f"{name} {value}" for name, value in _mapping(facts.get("machine")).items())),
+        ("machine", ", ".join(f"{name} {value}" for name, value in as_mapping(facts.get("machine")).items())),
     ]
     return [(term, said) for term, said in rows if said]
 
@@ -194,15 +195,3 @@ def _brief(value: JSON) -> str:
     if isinstance(value, str) and value.startswith("/"):
         return value.rpartition("/")[2]
     return text if len(text) <= 60 else f"{text[:57]}…"
-
-
-def _mapping(value: JSON) -> Figures:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _list(value: JSON) -> Iterable[JSON]:
-    return value if isinstance(value, list) else []
-
-
-def _number(value: JSON) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0
