@@ -12,7 +12,7 @@ from triune.frozen import described, plain
 from triune.schedules import Schedule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from triune.optimisation import Group
     from triune.planning import Plan, Table
@@ -87,6 +87,32 @@ def as_json(plan: Plan) -> dict[str, JSON]:
         "machine": dict(plan.machine),
         "writes": [str(path) for path in plan.writes],
         "notes": list(plan.notes),
+    }
+
+
+def summary(plan: Plan, groups: Sequence[Group]) -> dict[str, JSON]:
+    """Return what of a plan one wants to know of a finished run; `groups` are in the windows that they had."""
+    whole = as_json(plan)
+    return {
+        "tables": whole["tables"],
+        "model": whole["model"],
+        "groups": [
+            {
+                "where": f"{_where(group, plan)}{'' if group.decays else ' (no weight decay)'}",
+                "elements": group.elements,
+                "windows": [
+                    {"start": window.start, "stop": window.stop, "lr_scale": window.lr_scale}
+                    for window in group.windows
+                ],
+            }
+            for group in groups
+        ],
+        "terms": [
+            {"name": name, "owner": owner, "weight": weight_of(plan, name)} for name, (owner, _) in plan.terms.items()
+        ],
+        "composer": plan.composer,
+        "optimizer": plan.optimizer,
+        "steps": whole["steps"],
     }
 
 

@@ -149,7 +149,8 @@ def identity_of(loaded: LoadedConfig, prepared: Prepared) -> str:
     settings = [(one.family, one.use, one.name, _settings(one)) for one in loaded.plugins]
     plugins = [(row.name, row.sha256) for row in prepared.plan.plugins]
     tables = sorted((split, source.sha256, source.rows) for split, source in prepared.data.sources.items())
-    facts = [loaded.run.training.model_dump(), settings, plugins, tables, read_files(loaded)]
+    training = loaded.run.training.model_dump(exclude={"report"})  # which decides nothing
+    facts = [training, settings, plugins, tables, read_files(loaded)]
     return sha256(json.dumps(facts, default=str, sort_keys=True).encode()).hexdigest()
 
 

@@ -34,7 +34,7 @@ def rule_lines(split: str, metrics: Figures) -> Iterator[str]:
     rules = cast("Mapping[str, Figures]", metrics.get("rules", {}))
     if not rules:
         return
-    ordered = sorted(rules.items(), key=lambda item: _urgency(item[1]), reverse=True)
+    ordered = sorted(rules.items(), key=lambda item: urgency(item[1]), reverse=True)
     shown = [("all together", cast("Figures", metrics["rules_overall"])), *ordered[:MOST_RULES]]
     columns = [(title, key) for title, key in COLUMNS if any(one.get(key) is not None for _, one in shown)]
     rows = [["", *(title for title, _ in columns)]]
@@ -91,7 +91,7 @@ def _items(value: JSON) -> list[tuple[str, Figures]]:
     )
 
 
-def _urgency(rule: Figures) -> tuple[float, float]:
+def urgency(rule: Figures) -> tuple[float, float]:
     """Return how many examples a rule is broken on, then how many it speaks of, as shares of the table."""
     coverage, rate = rule.get("coverage"), rule.get("violation_rate")
     covered = float(coverage) if isinstance(coverage, int | float) else 0.0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from triune.catalog import installed
 from triune.config import LoadedConfig, load_config
 from triune.errors import DataError, OutputError, TriuneError
-from triune.folder import MODEL, RESULTS, Folder
+from triune.folder import MODEL, REPORTED, RESULTS, Folder
 from triune.result import Result
 
 if TYPE_CHECKING:
@@ -164,7 +164,8 @@ def _prepared(
 
     prepared = prepare(loaded, None if frames is None else as_frames(frames), {"threads": threads}, folder)
     baselines = baselines_of(loaded, prepared)
-    written = (MODEL, *RESULTS, *([FOLDER] if any(one.loaded for one in baselines) else []))
+    reported = () if loaded.run.training.report == "off" else REPORTED
+    written = (MODEL, *RESULTS, *reported, *([FOLDER] if any(one.loaded for one in baselines) else []))
     plan = replace(
         prepared.plan,
         writes=tuple(folder / name for name in written),

@@ -142,6 +142,11 @@ class Training(BaseModel):
         description="Whether a run in which rules act is followed by two without: one whose predictions are projected "
         "onto the rules, one that learns from the validation labels too. Each costs as many steps as the run itself.",
     )
+    report: Literal["full", "without-texts", "off"] = Field(
+        "full",
+        description="What the run shows of itself in report.html: all; all but the texts of the examples on which "
+        "rules, labels and model disagree; or nothing, and then predictions.jsonl is not written either.",
+    )
 
     @field_validator("accumulate")
     @classmethod

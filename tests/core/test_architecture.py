@@ -46,7 +46,7 @@ PUBLIC = {
 }
 PUBLIC_PACKAGES = ("triune.adapters.", "triune.conditions.", "triune.logic.", "triune.testing.")
 HEAVY = {"torch", "transformers", "pandas", "sklearn", "numpy", "datasets", "imblearn", "safetensors", "tokenizers"}
-HEAVY |= {"peft"}
+HEAVY |= {"peft", "matplotlib", "jinja2"}
 
 
 def python_files(*folders: Path) -> list[Path]:

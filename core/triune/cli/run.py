@@ -129,6 +129,7 @@ def summary(result: Result, *, anew: bool) -> Iterator[str]:
     yield from (
         f"Folder:  {result.folder}",
         f"Model:   {result.model} (transformers loads it; README.md in the folder says how)",
+        *([f"Report:  {result.report}"] if result.report.is_file() else []),
         "",
         "Next",
         f"  echo 'a text of yours' | triune predict {folder} -",
