@@ -16,6 +16,7 @@ VERBS = {
     "init": "write a commented configuration to begin with, and example data if asked for",
     "plan": "check everything that a run would do, and print it",
     "run": "fine-tune a model as a configuration says",
+    "compare": "set ways of learning beside one another: from rules, from labels, from both",
     "evaluate": "measure a finished run on a labelled table",
     "predict": "predict the labels of a table, or of texts from standard input",
     "rules": "check rules on a table before any training: where they fire, whether they are right, and agree",
