@@ -163,7 +163,8 @@ def _unmet(one: Strategy, ground: Ground) -> str:
     for section in one.methods:
         use = str(section["use"] if isinstance(section, Mapping) else section)
         try:
-            ground.catalog.entry("method", use)
+            if use not in ground.instances:
+                ground.catalog.entry("method", use)
         except PluginError as error:
             return str(error)
     return ""

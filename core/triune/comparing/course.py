@@ -79,6 +79,7 @@ def compare(
     """
     ground, frames = _ground(config, data, plugins or {}, overrides, without, seeds, workers)
     arms, left_out = entrants(ground, strategies)
+    _check_used(ground)
     if not arms:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
         raise TriuneError(f"nothing is left to compare: {reasons or 'name methods, arms or strategies'}")
@@ -122,7 +123,6 @@ def _ground(
         _put_seeds(document, seeds)
     used = set(uses(document.data))
     base = checked(document, folder, catalog, {use: one for use, one in plugins.items() if use in used})
-    _check_used(plugins, used, base)
     frames = None if data is None else as_frames(data)
     return Ground(document, folder, catalog, plugins, base, scene_of(base, frames)), frames
 
@@ -134,10 +134,10 @@ def _put_seeds(document: Document, seeds: int | Sequence[int]) -> None:
         document.labels["compare", "seeds"] = f"seeds {seeds}"
 
 
-def _check_used(plugins: Mapping[str, object], used: set[str], base: LoadedConfig) -> None:
-    arms = base.run.compare.arms if base.run.compare else ()
-    named = used | {one.use for arm in arms for one in (*arm.methods, *(arm.rules or ()))}
-    for name in plugins:
+def _check_used(ground: Ground) -> None:
+    arms = settings_of(ground.base).arms
+    named = {*uses(ground.document.data), *(one.use for arm in arms for one in (*arm.methods, *(arm.rules or ())))}
+    for name in ground.instances:
         if name not in named:
             raise TriuneError(f"the plugin {name!r} is passed from Python but no section names it: add it to an arm")
 
