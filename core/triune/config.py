@@ -36,10 +36,8 @@ __all__ = [
     "RunConfig",
     "Section",
     "Training",
-    "checked",
     "json_schema",
     "load_config",
-    "opened",
     "resolved",
 ]
 

@@ -25,7 +25,7 @@ from triune.config import load_config
 from triune.errors import TriuneError
 from triune.hookspecs import SPECIFICATIONS
 from triune.schedule_file import read
-from triune.settings import EarlyStopping, RunConfig, Training
+from triune.settings import Arm, Compare, EarlyStopping, RunConfig, Training
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,6 +115,7 @@ def test_every_plugin_is_documented_and_its_readme_has_the_usual_parts(entry: En
 
 
 def models() -> Iterator[tuple[str, type[BaseModel]]]:
+    yield from (("The file", Compare), ("The file", Arm))
     yield from (("The file", RunConfig), ("training", Training), ("training", EarlyStopping))
     keys = {"task": "task", "data": "data", "method": "methods", "rule": "rules"}
     for entry in OURS:
