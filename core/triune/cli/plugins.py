@@ -24,8 +24,13 @@ def execute(arguments: Namespace) -> int:
     if arguments.json:
         from triune.cli.printing import print_json
 
-        plugins, ways = ([asdict(one) for one in found] for found in (catalog, strategies))
-        print_json({"plugins": plugins, "strategies": ways, "problems": list(catalog.problems)})
+        print_json(
+            {
+                "plugins": [asdict(entry) for entry in catalog],
+                "strategies": [asdict(entry) for entry in strategies],
+                "problems": list(catalog.problems),
+            }
+        )
     else:
         print("\n".join(listing(catalog, strategies)))
     return 0
