@@ -99,7 +99,7 @@ def _wanted(ground: Ground, named: Sequence[str] | None, arms: Mapping[str, Arm]
     if named is not None:
         known = [*yours, *arms, *(one.name for one in strategies.entries())]
         _check_known(named, known)
-        return list(named), []
+        return list(dict.fromkeys(named)), []
     asked = ground.base.run.compare.strategies if ground.base.run.compare else None
     if asked is not None:
         _check_known(asked, [*yours, *(one.name for one in strategies.entries())])
