@@ -454,7 +454,7 @@ def test_where_nobody_keeps_the_rules_the_nearest_is_named():
 
 @pytest.mark.slow
 def test_by_processes_it_comes_to_the_same(tmp_path, whole):
-    found = compared(tmp_path, workers=2)
+    found = compared(tmp_path, seeds=1, workers=2)
     same = ["arm", "seed", "accuracy", "steps", "best_step"]
     pd.testing.assert_frame_equal(found.runs[same], whole[0].runs[same])
 
