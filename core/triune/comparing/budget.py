@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
@@ -47,10 +46,13 @@ class Budget:
 
 def budget_of(arm: LoadedConfig, base: LoadedConfig, compare: Compare, scene: Scene) -> Budget:
     """Return the budget in steps: as told, or what training says for somebody who learns from every example."""
-    training = base.run.training
-    per_epoch = max(ceil(scene.examples / training.batch_size), 1)
-    steps = compare.steps or min(ceil(training.epochs * per_epoch), training.max_steps or sys.maxsize)
-    return Budget(steps, min(arm.run.training.evaluate_every or per_epoch, steps))
+    from triune.context import Run
+    from triune.prepared import steps_of
+
+    per_epoch = max(ceil(scene.examples / base.run.training.batch_size), 1)
+    found = steps_of(Run(base.run, base.folder), per_epoch)
+    steps = compare.steps or found.total
+    return Budget(steps, min(arm.run.training.evaluate_every or found.between, steps))
 
 
 def lasting(seconds: float, pace: float) -> Budget:
