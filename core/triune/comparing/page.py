@@ -44,7 +44,8 @@ def _table(summary: Sequence[Row], comparison: Comparison) -> Iterator[str]:
     names = [name for name in names[:MOST_FIGURES] if name]
     count = max(int(_number(row, "runs")) for row in summary)
     runs = "mean ± standard deviation over the seeds" if count > 1 else "one seed, so no spread"
-    yield f"On the {comparison.facts['split']} table, seeds {', '.join(map(str, comparison.seeds))} ({runs})"
+    seeds = f"seed{'s' if len(comparison.seeds) > 1 else ''} {', '.join(map(str, comparison.seeds))}"
+    yield f"On the {comparison.facts['split']} table, {seeds} ({runs})"
     yield ""
     head = ["", "learns from", *(name.replace("_", " ") for name in names)]
     rows = [[*head, "rules broken", "trained", "time", "memory"]]
