@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from triune.comparing import Comparison, compare
     from triune.context import Run
     from triune.data import Data, Source
     from triune.errors import TriuneError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from triune.result import Result
     from triune.runs import evaluate, plan, predict, run
     from triune.schedules import Schedule
+    from triune.strategies import Strategy
     from triune.types import (
         ALL,
         ALWAYS,
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "comparing": ["Comparison", "compare"],
     "context": ["Run"],
     "data": ["Data", "Source"],
     "errors": ["TriuneError"],
@@ -53,6 +56,7 @@ _HOME = {
     "result": ["Result"],
     "runs": ["evaluate", "plan", "predict", "run"],
     "schedules": ["Schedule"],
+    "strategies": ["Strategy"],
     "types": [
         "ALL", "ALWAYS", "Batch", "Bundle", "GroundedRules", "LossTerm", "ModelLayout", "Outputs",
         "ParamGroup", "ParameterClaim", "Rule", "RuleLabels", "Seat", "Step", "TermValues", "TextMatches",
@@ -61,10 +65,10 @@ _HOME = {
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
-    "ALL", "ALWAYS", "Batch", "Bundle", "Data", "Event", "Formula", "GroundedRules", "Label", "LossTerm",
+    "ALL", "ALWAYS", "Batch", "Bundle", "Comparison", "Data", "Event", "Formula", "GroundedRules", "Label", "LossTerm",
     "ModelLayout", "Outputs", "ParamGroup", "ParameterClaim", "Result", "Rule", "RuleLabels", "Run", "Schedule",
-    "Seat", "SoftFormula", "Source", "Step", "TermValues", "TextMatches", "TriuneError", "evaluate", "hookimpl", "plan",
-    "predict", "rule", "run",
+    "Seat", "SoftFormula", "Source", "Step", "Strategy", "TermValues", "TextMatches", "TriuneError", "compare",
+    "evaluate", "hookimpl", "plan", "predict", "rule", "run",
 ]  # fmt: skip
 
 

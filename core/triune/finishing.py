@@ -116,7 +116,7 @@ def _measured(prepared: Prepared, engine: Engine, journal: Journal) -> tuple[dic
             found, prepared.examples[split], opened.hooks, opened.run, opened.bundle.space, prepared.rules, before
         )
         metrics[split] = figures
-        journal.tell(Evaluated(engine.now, split, figures, best=False))
+        journal.tell(Evaluated(engine.now, split, figures, best=False, predictions=found.predictions))
     return metrics, _collapse(prepared, engine, journal, answers), records
 
 

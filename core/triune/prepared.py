@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from triune.collapse import CollapseWatch
     from triune.config import LoadedConfig, NamedPlugin
     from triune.context import Run
-    from triune.data import Data
+    from triune.data import Data, Source
     from triune.examples import Examples
     from triune.frozen import Prefix
     from triune.objective import Objective
@@ -146,9 +146,14 @@ def identity_of(loaded: LoadedConfig, prepared: Prepared) -> str:
 
     Where files lie is no part of it, what is in them is.
     """
+    return identity(loaded, prepared.data.sources)
+
+
+def identity(loaded: LoadedConfig, sources: Mapping[str, Source]) -> str:
+    """Return the same from where the tables came from: nothing need be prepared to know it."""
     settings = [(one.family, one.use, one.name, _settings(one)) for one in loaded.plugins]
-    plugins = [(row.name, row.sha256) for row in prepared.plan.plugins]
-    tables = sorted((split, source.sha256, source.rows) for split, source in prepared.data.sources.items())
+    plugins = [(row.name, row.sha256) for row in plugin_rows(loaded)]
+    tables = sorted((split, source.sha256, source.rows) for split, source in sources.items())
     training = loaded.run.training.model_dump(exclude={"report"})  # which decides nothing
     facts = [training, settings, plugins, tables, read_files(loaded)]
     return sha256(json.dumps(facts, default=str, sort_keys=True).encode()).hexdigest()

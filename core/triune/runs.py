@@ -82,6 +82,21 @@ def run(
         TriuneError: something is wrong; before step 0, nothing has been written then.
         Interrupted: SIGTERM or SIGINT; the run was saved and `resume="auto"` goes on.
     """
+    loaded = _loaded(config, plugins, overrides, without)
+    place = _output(loaded, output)
+    return carried_out(loaded, place, data=data, resume=resume, overwrite=overwrite, observers=observers)
+
+
+def carried_out(
+    loaded: LoadedConfig,
+    output: Path,
+    *,
+    data: Frames | None = None,
+    resume: str | None = None,
+    overwrite: bool = False,
+    observers: Sequence[Observer] = (),
+) -> Result:
+    """Do what `run` does, for a configuration that is loaded already."""
     from triune.baseline_runs import beside
     from triune.finishing import train
     from triune.machine import pages_kept
@@ -92,8 +107,7 @@ def run(
     if resume not in (None, "auto"):
         raise TriuneError(f"resume is {resume!r}: 'auto' goes on where a stopped run was, None begins a new one")
     begun = time.perf_counter()
-    loaded = _loaded(config, plugins, overrides, without)
-    folder = Folder(_output(loaded, output))
+    folder = Folder(output)
     folder.claim(resume=resume is not None, overwrite=overwrite)
     with ExitStack() as stack:
         threads = stack.enter_context(_computing(loaded.run.training, None if overwrite else folder.threads()))

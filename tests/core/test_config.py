@@ -198,7 +198,7 @@ BAD = {
     "unknown key on top": (
         HEAD + "trainning: {}",
         "run.yaml:3:1: trainning: unknown key 'trainning' of a configuration; "
-        "known: data, methods, output, rules, task, training; did you mean 'training'?",
+        "known: compare, data, methods, output, rules, task, training; did you mean 'training'?",
     ),
     "setting of a plugin that takes none": (
         HEAD + "methods: [{use: plain, rank: 3}]",
