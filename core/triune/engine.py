@@ -184,7 +184,7 @@ class Engine:
         if better:
             self.progress = replace(self.progress, best=value, best_step=self.progress.step, disappointments=0)
             self._save_best()
-        else:
+        elif value is not None:  # without labels nothing is measured, and nothing disappoints
             self.progress = replace(self.progress, disappointments=self.progress.disappointments + 1)
         self.journal.tell(Evaluated(self.now, "valid", metrics, better))
         return found.answers

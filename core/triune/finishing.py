@@ -96,15 +96,11 @@ def _measured(prepared: Prepared, engine: Engine, journal: Journal) -> tuple[dic
     opened = prepared.opened
     metrics: dict[str, JSON] = {}
     answers = None
-    for split in ("valid", "test"):
-        if split not in prepared.examples:
-            continue
-        found = engine.examiner.evaluate(split)
+    for split in engine.examiner.splits:
+        found = engine.examiner.reported(split)
         answers = answers or found.answers
         before = cast("Mapping[str, JSON] | None", engine.before.get(split))
-        figures = final_metrics(
-            found, prepared.examples[split], opened.hooks, opened.run, opened.bundle.space, prepared.rules, before
-        )
+        figures = final_metrics(found, opened.hooks, opened.run, opened.bundle.space, before)
         metrics[split] = figures
         journal.tell(Evaluated(engine.now, split, figures, best=False))
     return metrics, _collapse(prepared, engine, journal, answers)

@@ -210,8 +210,10 @@ def unwatched(phases: Sequence[OnPlateau], run: Run, data: Data) -> list[str]:
     training = run.config.training
     chosen = training.early_stopping.metric if training.early_stopping else DEFAULT_METRIC
     problems = []
-    if "valid" not in data.splits:
-        problems.append("phases end when a validation metric no longer rises, and there is no validation table")
+    cells = data.labels("valid") if "valid" in data.splits else None
+    if cells is None or all(cell is None for cell in cells):
+        lacking = "no validation example has a label" if "valid" in data.splits else "there is no validation table"
+        problems.append(f"phases end when a validation metric no longer rises, and {lacking}")
     if not training.keep_best:
         problems.append("a phase that ends restores its best model, and training.keep_best is false")
     problems.extend(

@@ -59,7 +59,7 @@ def satisfaction(
 ) -> dict[str, float | None]:
     """Return, for each rule by name, its mean exact probability under the model where it speaks.
 
-    None where it speaks nowhere, or exact inference is not possible for it.
+    None where it speaks nowhere, or exact inference is not possible for it, or what it says is no formula.
     """
     import numpy as np
 

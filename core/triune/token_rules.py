@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from triune.logic.spans import OnTokens
@@ -47,6 +47,18 @@ class TokenRules:
         owners = np.repeat(np.arange(len(rows)), counts)
         offsets = np.arange(counts.sum()) - np.repeat(counts.cumsum() - counts, counts)
         return np.repeat(starts, counts) + offsets, owners
+
+    def at(self, rows: NDArray[np.int64]) -> TokenRules:
+        """Return what is said of some examples, which are counted anew."""
+        entries, owners = self.of(rows)
+        return replace(
+            self,
+            rows=owners,
+            tokens=self.tokens[entries],
+            rules=self.rules[entries],
+            sets=self.sets[entries],
+            places=self.places[entries],
+        )
 
     def penalties(self, rows: NDArray[np.int64], width: int, nats: Sequence[float]) -> Tensor | None:
         """Return (len(rows), width, tags) what each tag costs at each token; None where no rule speaks.

@@ -144,7 +144,7 @@ def test_a_function_of_outputs_with_too_many_answers_is_refused():
 @pytest.mark.parametrize(
     ("said", "sentence"),
     [
-        (torch.ones(2, 2), r"returns torch.Size\(\[2, 2\]\)"),
+        (torch.ones(2, 2), r"returns \(2, 2\)"),
         ("ab", "returns str"),
         ([0.5], "returns list"),
         (torch.tensor([0.5, 1.5]), "returns 1.5 for example 1 of the train table"),

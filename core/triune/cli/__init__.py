@@ -16,7 +16,7 @@ VERBS = {
     "init": "write a commented configuration to begin with, and example data if asked for",
     "plan": "check everything that a run would do, and print it",
     "run": "fine-tune a model as a configuration says",
-    "evaluate": "measure a finished run on a labelled table",
+    "evaluate": "measure a finished run on a table with labels, or report its rules on any",
     "predict": "predict the labels of a table, or of texts from standard input",
     "rules": "check rules on a table before any training: where they fire, whether they are right, and agree",
     "plugins": "list the plugins that are installed, and why one is not available",
