@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from triune.alignment import count
 from triune.data import SPLITS
 from triune.errors import listed
 from triune.hookspecs import RunLifecycle
@@ -38,7 +39,7 @@ def _lines(prepared: Prepared, metrics: Mapping[str, JSON], facts: Mapping[str, 
     yield "Data:"
     yield from (
         "",
-        *(f"- {split}: {table.rows:,} examples from {table.source}" for split, table in plan.tables.items()),
+        *(f"- {split}: {count(table.rows, 'example')} from {table.source}" for split, table in plan.tables.items()),
         "",
     )
     yield "The configuration, seeds, versions and fingerprints are in `run.json`; `metrics.json` has every figure."

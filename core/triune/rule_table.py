@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
-from triune.alignment import aligned, shortened
+from triune.alignment import aligned, count, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -49,7 +49,7 @@ def rule_lines(split: str, metrics: Figures) -> Iterator[str]:
         yield f"  … and {len(ordered) - MOST_RULES} more, broken less often: metrics.json has them"
     hard = cast("Figures", metrics["rules_overall"]).get("hard_violations")
     if hard:
-        yield f"  hard rules are broken {hard} times"
+        yield f"  hard rules are broken {count(int(cast('float', hard)), 'time')}"
 
 
 def beside_lines(metrics: Figures, among: Sequence[str] = ("test", "valid", "train")) -> Iterator[str]:

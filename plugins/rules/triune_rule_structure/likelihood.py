@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from triune import LossTerm, TermValues
+from triune.errors import count
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,7 +54,8 @@ def likelihood(structure: Structure, left_out: NDArray[np.bool_]) -> LossTerm:
 
 
 def _note(structure: Structure, left_out: NDArray[np.bool_]) -> str:
-    note = f"{len(structure.rules)} hard rules hold by {structure.form.said}"
-    if left_out.any():
-        note += f"; {int(left_out.sum())} examples whose labels break them are left out"
+    rules, broken = len(structure.rules), int(left_out.sum())
+    note = f"{count(rules, 'hard rule')} {'holds' if rules == 1 else 'hold'} by {structure.form.said}"
+    if broken:
+        note += f"; {count(broken, 'example')} whose labels break them {'is' if broken == 1 else 'are'} left out"
     return note
