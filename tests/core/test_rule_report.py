@@ -19,7 +19,7 @@ from triune.logic.inference import log_odds
 from triune.projection import projected, satisfaction
 from triune.rule_report import rule_report
 from triune.signals import Interrupted
-from triune.spaces import Binaries, Categorical
+from triune.spaces import Binaries, Categorical, Tags
 from triune.token_rules import TokenRules
 from triune.types import GroundedRules
 
@@ -149,6 +149,28 @@ def _chance(p, world, *, several):
     return torch.where(inside, p, 1 - p).prod(-1) if several else p[:, ABC.index(world[0])]
 
 
+@pytest.mark.parametrize("confidence", [0.9, 0.2])
+def test_the_projection_onto_a_rule_about_tokens_is_that_of_enumeration(confidence):
+    tags = Tags(ABC)
+    entries = (np.array(one) for one in ([0, 0], [0, 2], [0, 0], [0, 1], [0, 1]))
+    tokens = TokenRules(*entries, allowed=np.array([[True, False, False], [True, True, False]]))
+    rule = Rule("r", EachIs("a"), TextMatches(bool), confidence=confidence)
+    rules = grounded([rule], [[1]], tags, tokens={"test": tokens})
+    scores = torch.randn(1, 3, 3, generator=torch.Generator().manual_seed(2))
+    one = Answers(np.array([0]), scores, tags.decide(scores), torch.ones(1, 3, dtype=torch.bool))
+    (found,) = projected(rules, "test", [one], tags)
+    p, q = scores[0].double().softmax(-1), {}
+    for world in product(range(3), repeat=3):
+        broken = (world[0] not in (0,)) + (world[2] not in (0, 1))
+        weight = -log_odds(confidence) * broken
+        q[world] = float(np.exp(weight)) * float(np.prod([p[token, tag] for token, tag in enumerate(world)]))
+    total = sum(q.values())
+    for token, tag in product(range(3), repeat=2):
+        wanted = sum(mass for world, mass in q.items() if world[token] == tag) / total
+        assert tags.probabilities(found.scores)[0, token, tag] == pytest.approx(wanted, abs=1e-5)
+    assert found.decided[0].float().argmax(-1).tolist() == list(max(q, key=q.get))
+
+
 class Known:
     """Rules of which the second is hard, and wrong half of the time."""
 
@@ -196,7 +218,7 @@ class TestWithoutATableAside:
 
     def test_rules_are_reported_on_what_is_learnt_from_and_nothing_is_said_of_quality(self, tmp_path):
         done = self.run(tmp_path / "run")
-        (split, found), = done.metrics.items()
+        ((split, found),) = done.metrics.items()
         assert split == "train" and "no table was set aside" in found["not_measured"]
         assert found["examples"] == 40 and found["labelled"] == 2  # labels that rules decided are no labels
         warm = found["rules"]["warm"]
