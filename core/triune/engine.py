@@ -180,7 +180,7 @@ class Engine:
         better = self.metric in metrics and self._improves(found)
         if better:
             self._save_best()
-        else:
+        elif self.metric in metrics:  # without labels nothing is measured, and nothing disappoints
             self.progress = replace(self.progress, disappointments=self.progress.disappointments + 1)
         self.journal.tell(Evaluated(self.now, "valid", metrics, better))
         return found.answers

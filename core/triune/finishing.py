@@ -105,16 +105,12 @@ def _measured(prepared: Prepared, engine: Engine, journal: Journal) -> tuple[dic
     metrics: dict[str, JSON] = {}
     records: list[str] = []
     answers = None
-    for split in ("valid", "test"):
-        if split not in prepared.examples:
-            continue
-        found = engine.examiner.evaluate(split)
+    for split in engine.examiner.splits:
+        found = engine.examiner.reported(split)
         answers = answers or found.answers
         records += _recorded(prepared, split, found, journal)
         before = cast("Mapping[str, JSON] | None", engine.before.get(split))
-        figures = final_metrics(
-            found, prepared.examples[split], opened.hooks, opened.run, opened.bundle.space, prepared.rules, before
-        )
+        figures = final_metrics(found, opened.hooks, opened.run, opened.bundle.space, before)
         metrics[split] = figures
         journal.tell(Evaluated(engine.now, split, figures, best=False, predictions=found.predictions))
     return metrics, _collapse(prepared, engine, journal, answers), records

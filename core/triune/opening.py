@@ -127,6 +127,15 @@ def load(run: Run, hooks: Hooks) -> Data:
 
 def build(run: Run, hooks: Hooks, data: Data) -> Opened:
     """Return the model with its adapters, seeded by the run, and the rules."""
+    opened = build_model(run, hooks, data)
+    owned = hooks.collect(RuleApplication.rules, run=run)
+    rules = tuple(given(name, rule, Rule, RuleApplication.rules.__name__) for name, rule in owned)
+    checked(_rule_problems(rules, opened.bundle))
+    return replace(opened, rules=rules)
+
+
+def build_model(run: Run, hooks: Hooks, data: Data) -> Opened:
+    """Return the model with its adapters, seeded by the run, and no rules."""
     import torch
 
     torch.manual_seed(run.seed)
@@ -139,10 +148,7 @@ def build(run: Run, hooks: Hooks, data: Data) -> Opened:
     for plugin, _ in hooks.each(RunLifecycle.adapt_model, run=run, model=bundle.model, space=bundle.space):
         ownership.note(bundle.model, plugin)
     bundle.model.to(run.device)
-    owned = hooks.collect(RuleApplication.rules, run=run)
-    rules = tuple(given(name, rule, Rule, RuleApplication.rules.__name__) for name, rule in owned)
-    checked(_rule_problems(rules, bundle))
-    return Opened(run, hooks, bundle, layout_of(bundle.model, ownership.owners, bundle.head, owner), rules)
+    return Opened(run, hooks, bundle, layout_of(bundle.model, ownership.owners, bundle.head, owner), ())
 
 
 def _rule_problems(rules: tuple[Rule, ...], bundle: Bundle) -> list[str]:

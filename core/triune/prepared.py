@@ -31,9 +31,11 @@ from triune.planning import (
     contested,
     only_reported,
     planned_groups,
+    planned_rules,
     planned_terms,
     table_of,
     unconsumed,
+    unsteady,
     unwatched,
 )
 from triune.prefixes import prefix_of
@@ -133,10 +135,12 @@ def prepare(
             *said,
             *abstentions(rules),
             *only_reported(rules, hooks),
+            *unsteady(tables, run.config.training),
             *notes,
             *prefix_notes,
         ),
         prefix=prefix,
+        acting=planned_rules(opened.rules, hooks),
     )
     return Prepared(opened, data, rules, examples, objective, plan, watch, activations)
 

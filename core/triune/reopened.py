@@ -11,12 +11,12 @@ from triune.catalog import installed, reader_of
 from triune.config import LoadedConfig, load_config
 from triune.context import FinishedRun
 from triune.errors import DataError, OutputError
-from triune.evaluation import evaluate_split
+from triune.evaluation import evaluate_split, report_split
 from triune.final_report import final_metrics
 from triune.folder import MODEL, Folder
 from triune.hooks import Hooks
 from triune.hookspecs import RuleApplication, RunLifecycle
-from triune.opening import build, encode, objective_of, started
+from triune.opening import build, build_model, encode, objective_of, started
 from triune.rule_files import check_rule_files
 from triune.spaces import restored
 from triune.types import GroundedRules
@@ -24,14 +24,15 @@ from triune.types import GroundedRules
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
     from triune.context import Run
     from triune.data import Data
     from triune.evaluation import Evaluation
-    from triune.examples import Examples
-    from triune.spaces import OutputSpace
-    from triune.types import JSON
+    from triune.opening import Opened
+    from triune.types import JSON, Batch, Outputs
 
 SPLIT = "test"
 
@@ -57,54 +58,88 @@ class Found:
 
 
 def measured(folder: Path, source: str | Path | pd.DataFrame, plugins: Mapping[str, object] | None = None) -> Found:
-    """Return the predictions of a finished run for a table, and its metrics over the rows that have a label."""
-    return _found(folder, source, plugins, lambda data: data, final_metrics)
+    """Return the predictions of a finished run for a table, its metrics over rows with a label, and its rules' report.
+
+    Raises:
+        RuleError: the rules are no longer those of the run.
+    """
+    facts, loaded, finished = _reopened(Folder(folder), plugins)
+    check_rule_files(facts.get("rules"), loaded)
+    run, hooks = started(loaded, finished=finished)
+    data = _table(source, hooks, run)
+    opened = build(run, hooks, data)
+    rules = opened.grounded(data)
+    examples, index = encode(opened.bundle, data)[SPLIT], data.splits[SPLIT].index
+    found = evaluate_split(_outputs_of(opened, rules), examples, index, hooks, run, finished.space, rules)
+    return _found(data, found, final_metrics(found, hooks, run, finished.space))
 
 
 def predicted(folder: Path, source: str | Path | pd.DataFrame, plugins: Mapping[str, object] | None = None) -> Found:
-    """Return the predictions of a finished run for a table; labels that it may have are not looked at."""
-    return _found(folder, source, plugins, _without_labels, lambda found, *_: dict(found.metrics))
+    """Return the predictions of a finished run for a table; labels that it may have are not looked at.
+
+    A prediction that no rule takes part in needs neither the rules nor the columns that they ask for.
+
+    Raises:
+        RuleError: rules take part, and are no longer those of the run.
+    """
+    facts, loaded, finished = _reopened(Folder(folder), plugins)
+    run, hooks = started(loaded, finished=finished)
+    constrained = bool(hooks.implementers(RuleApplication.constrain_outputs))
+    if constrained:
+        check_rule_files(facts.get("rules"), loaded)
+    data = _without_labels(_table(source, hooks, run))
+    opened = (build if constrained else build_model)(run, hooks, data)
+    nothing = GroundedRules((), {SPLIT: _nowhere(len(data.splits[SPLIT]))}, space=finished.space)
+    outputs_of = _outputs_of(opened, opened.grounded(data) if constrained else nothing)
+    examples, index = encode(opened.bundle, data)[SPLIT], data.splits[SPLIT].index
+    found = report_split(outputs_of, examples, index, run, finished.space, nothing)
+    return _found(data, found, found.metrics)
 
 
 def _without_labels(data: Data) -> Data:
     return replace(data, roles={role: column for role, column in data.roles.items() if role != "label"})
 
 
-def _found(
-    folder: Path,
-    source: str | Path | pd.DataFrame,
-    plugins: Mapping[str, object] | None,
-    seen: Callable[[Data], Data],
-    judged: Callable[[Evaluation, Examples, Hooks, Run, OutputSpace, GroundedRules], dict[str, JSON]],
-) -> Found:
-    place = Folder(folder)
+def _nowhere(examples: int) -> NDArray[np.bool_]:
+    import numpy as np
+
+    return np.zeros((0, examples), dtype=np.bool_)
+
+
+def _outputs_of(opened: Opened, rules: GroundedRules) -> Callable[[Batch], Outputs]:
+    objective = objective_of(opened, rules, {})
+    objective.eval()
+    return objective.outputs
+
+
+def _found(data: Data, found: Evaluation, metrics: Mapping[str, JSON]) -> Found:
+    notes = found.examples.notes
+    return Found(data.place(SPLIT), data.splits[SPLIT], found.predictions, metrics, data.tokenised, notes)
+
+
+def _reopened(
+    place: Folder, plugins: Mapping[str, object] | None
+) -> tuple[Mapping[str, JSON], LoadedConfig, FinishedRun]:
+    """Return what is written of a finished run, its configuration, and what plugins are told of it.
+
+    Raises:
+        OutputError: it holds no model.
+    """
     facts = place.facts()
     loaded = _configuration(place, facts, plugins)
     space, roles = facts["space"], facts["roles"]
     assert isinstance(space, Mapping) and isinstance(roles, Mapping)
     finished = FinishedRun(
-        folder / MODEL, restored(space), {role: str(column) for role, column in roles.items()}, facts
+        place.path / MODEL, restored(space), {role: str(column) for role, column in roles.items()}, facts
     )
     if not (finished.model / "config.json").is_file():
         raise OutputError(f"{str(finished.model)!r} holds no model: run again with another output")
-    run, hooks = started(loaded, finished=finished)
-    data = seen(_table(source, hooks, run))
-    opened = build(run, hooks, data)
-    asked = "label" in data.roles or hooks.implementers(RuleApplication.constrain_outputs)
-    # a prediction that no rule takes part in needs none of the columns that rules ask for
-    rules = opened.grounded(data) if asked else GroundedRules((), {}, space=finished.space)
-    objective = objective_of(opened, rules, {})
-    objective.eval()
-    examples = encode(opened.bundle, data)[SPLIT]
-    found = evaluate_split(objective.outputs, examples, data.splits[SPLIT].index, hooks, run, finished.space, rules)
-    metrics = judged(found, examples, hooks, run, finished.space, rules)
-    return Found(data.place(SPLIT), data.splits[SPLIT], found.predictions, metrics, data.tokenised, examples.notes)
+    return facts, loaded, finished
 
 
 def _configuration(place: Folder, facts: Mapping[str, JSON], plugins: Mapping[str, object] | None) -> LoadedConfig:
     config = cast("dict[str, object]", facts["config"])
     loaded = load_config(config, catalog=installed(), instances=plugins or {})
-    check_rule_files(facts.get("rules"), loaded)
     folder = Path(str(facts["folder"]))
     return LoadedConfig(loaded.run, loaded.plugins, folder if folder.is_dir() else place.path)
 

@@ -127,7 +127,9 @@ def carried_out(
 def evaluate(
     folder: str | Path, data: str | Path | pd.DataFrame, *, plugins: Mapping[str, object] | None = None
 ) -> dict[str, JSON]:
-    """Return the metrics of a finished run on a labelled table: a file, or a frame with the columns of the run.
+    """Return the metrics of a finished run on a table: a file, or a frame with the columns of the run.
+
+    Without a label there is only what a run with rules has to say of them; "not_measured" says so.
 
     Raises:
         TriuneError: the folder holds no finished run, or the table cannot be used.
@@ -135,7 +137,7 @@ def evaluate(
     from triune.reopened import measured
 
     found = measured(Path(folder), data, plugins)
-    if not found.metrics["labelled"]:
+    if not found.metrics["labelled"] and "rules" not in found.metrics:
         raise DataError(
             f"{found.place}: no example has a label, so there is nothing to measure: give labels, or predict"
         )

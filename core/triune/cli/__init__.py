@@ -17,7 +17,7 @@ VERBS = {
     "plan": "check everything that a run would do, and print it",
     "run": "fine-tune a model as a configuration says",
     "compare": "set ways of learning beside one another: from rules, from labels, from both",
-    "evaluate": "measure a finished run on a labelled table",
+    "evaluate": "measure a finished run on a table with labels, or report its rules on any",
     "predict": "predict the labels of a table, or of texts from standard input",
     "report": "draw the page of a finished run, or of a comparison, anew from the files in its folder",
     "rules": "check rules on a table before any training: where they fire, whether they are right, and agree",
