@@ -8,6 +8,7 @@ import torch  # noqa: TID253 - this module is torch
 
 from triune.errors import TrainingError
 from triune.objective import check_finite, share_of
+from triune.processes import ALONE, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -25,30 +26,34 @@ def accumulated(
     step: Step,
     dropout: Callable[[], AbstractContextManager[object]],
     untouched: Callable[[], AbstractContextManager[object]],
+    world: World = ALONE,
 ) -> tuple[float, dict[str, float]]:
-    """Add up the gradient of a batch that comes in parts; return the loss and its terms.
+    """Add up the gradient of a batch that comes in parts; return the loss and its terms, of the whole batch.
 
     Args:
         objective: the model and what is minimised.
-        batches: the parts.
+        batches: the parts, of several processes those of this one, which may be none.
         step: the moment.
         dropout: the context in which the model draws.
         untouched: the context in which the run's own generators draw as if they had not.
+        world: the processes that share the batch; each is left with the gradient of the whole of it.
 
     Raises:
         TrainingError: a term is not finite; nothing was learnt.
     """
     with dropout():
-        share = share_of(objective, batches, step, untouched) if len(batches) > 1 else None
+        whole = len(batches) == 1 and world.size == 1
+        share = None if whole else share_of(objective, batches, step, untouched, world)
     totals: dict[str, Tensor] = {}
     for batch in batches:
         with dropout():
             loss, terms = objective(batch, step, share)
             loss.backward()
         totals = {name: totals[name] + term if totals else term for name, term in terms.items()}
-    totals = {**totals, **((share and share.terms) or {})}
+    totals = {**world.added(totals, objective.device), **((share and share.terms) or {})}
     values = {name: float(total) for name, total in totals.items()}
     check_finite(values, {name: owner for name, (owner, _) in objective.terms.items()}, step)
+    world.add_gradients([parameter for parameter in objective.parameters() if parameter.requires_grad])
     with torch.no_grad():
         return float(objective.compose(totals, step)), values
 

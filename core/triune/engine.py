@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from triune.accumulation import accumulated, clip
 from triune.batching import Batches, parts_of
 from triune.checkpoint import Checkpoints, Snapshot
 from triune.collapse import GRACE
+from triune.context import seed_of
 from triune.dropout import fast_dropout
 from triune.errors import CheckpointError
 from triune.evaluation import number
@@ -23,8 +24,9 @@ from triune.hookspecs import ParameterFreezing
 from triune.optimisation import Group, adamw, freeze_all, move_to, moved, param_groups, rate_of
 from triune.optimizer_state import optimizer_state, restore_optimizer
 from triune.planning import DEFAULT_METRIC
+from triune.replicas import of_data, of_states, of_tensors, refuse_differences
 from triune.signals import Interrupted, Listener
-from triune.state import join_state, random_state, set_random_state, split_state
+from triune.state import join_state, random_state, seeded, set_random_state, split_state
 from triune.types import Step
 from triune.windows import resolve
 
@@ -63,7 +65,7 @@ class Engine:
         """Build the optimiser; every parameter starts frozen, and the plan thaws."""
         self.run, self.hooks = prepared.opened.run, prepared.opened.hooks
         self.prepared, self.checkpoints, self.journal, self.listener = prepared, checkpoints, journal, listener
-        self.training = self.run.config.training
+        self.training, self.world = self.run.config.training, self.run.processes
         self.plan, self.objective = prepared.plan, prepared.objective
         self.model = prepared.opened.bundle.model
         self.rate = rate_of(self.training, self.plan.steps.total)
@@ -91,6 +93,7 @@ class Engine:
             Interrupted: a signal asked to stop; the run was saved first.
         """
         try:
+            refuse_differences(self.world, "before the first step", self._all_alike)
             self.examiner.begin(self.now)
             if not self.progress.step:
                 self.before = self.examiner.before()
@@ -140,8 +143,11 @@ class Engine:
         if not self.objective.training:
             self.objective.train()
         examples = self.prepared.examples["train"]
-        batches = [examples.batch(part).to(self.run.device) for part in parts_of(rows, self.training.accumulate)]
-        loss, terms = accumulated(self.objective, batches, step, self._dropout, self.run.generators.untouched)
+        mine = parts_of(self.world.share(rows), self.training.accumulate)
+        batches = [examples.batch(part).to(self.run.device) for part in mine]
+        untouched = self.run.generators.untouched
+        with self._own_draws(step):
+            loss, terms = accumulated(self.objective, batches, step, self._dropout, untouched, self.world)
         clip(self.names, self.training.clip, step)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -149,6 +155,16 @@ class Engine:
         self.progress = replace(self.progress, step=step.index + 1, seconds=self.progress.seconds + seconds)
         rates = tuple(group["lr"] for group in self.optimizer.param_groups)
         self.journal.tell(Stepped(self.now, loss, terms, rates, len(rows), seconds))
+
+    @contextmanager
+    def _own_draws(self, step: Step) -> Iterator[None]:
+        """Of several processes, have each draw for itself inside the block, and all of them go on alike after it."""
+        if self.world.size == 1:
+            yield
+            return
+        part = f"step {step.index} of process {self.world.rank}"
+        with seeded(seed_of(self.run.seed, part)), self.run.generators.apart(part):
+            yield
 
     def _dropout(self) -> AbstractContextManager[object]:
         return fast_dropout() if self.training.dropout == "fast" else nullcontext()
@@ -237,14 +253,27 @@ class Engine:
     def _save_if_due(self) -> None:
         every = self.training.checkpoint_every or self.order.per_epoch
         if self.progress.step != self.progress.saved and (self.progress.step % every == 0 or self._ended()):
+            refuse_differences(self.world, f"step {self.progress.step}", self._alike)
             self.save()
+
+    def _alike(self) -> Iterator[tuple[str, bytes]]:
+        """Yield what every process of the run must hold to the bit."""
+        yield from of_tensors("the weight", self.model.state_dict())
+        yield from of_tensors("the optimiser's state of", optimizer_state(self.optimizer, self.names)[0])
+        yield from of_states("the state of plugin", self.hooks.states())
+        yield from of_states("the random numbers of", {"the run": self.run.generators.state_dict()})
+
+    def _all_alike(self) -> Iterator[tuple[str, bytes]]:
+        yield from of_data(self.prepared.examples, self.prepared.rules)
+        yield from self._alike()
 
     def save(self) -> None:
         """Write a checkpoint of this very moment."""
         if self.progress.step == 0:
             return
         self.progress = replace(self.progress, saved=self.progress.step)
-        self.checkpoints.save(self.snapshot())
+        snapshot = self.snapshot()
+        self.world.led(lambda: self.checkpoints.save(snapshot))
         self.journal.tell(Checkpointed(self.now, self.checkpoints.folder))
 
     def snapshot(self) -> Snapshot:
@@ -288,7 +317,8 @@ class Engine:
     def _save_best(self) -> None:
         if self.training.keep_best:
             facts: dict[str, JSON] = {"step": self.progress.step, "value": self.progress.best}
-            self.checkpoints.save_best(Snapshot(self.progress.step, {"model": self.model.state_dict()}, facts))
+            best = Snapshot(self.progress.step, {"model": self.model.state_dict()}, facts)
+            self.world.led(lambda: self.checkpoints.save_best(best))
 
     def _restore_best(self) -> None:
         best = self.checkpoints.best() if self.training.keep_best and self.progress.best is not None else None

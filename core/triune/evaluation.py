@@ -11,6 +11,7 @@ from triune.batching import by_length
 from triune.errors import PluginError
 from triune.hooks import Hooks, given
 from triune.hookspecs import RunLifecycle
+from triune.processes import ALONE, World
 from triune.rule_report import rule_report
 
 if TYPE_CHECKING:
@@ -49,19 +50,25 @@ class Evaluation:
 
 
 def answers_of(
-    outputs_of: Callable[[Batch], Outputs], examples: Examples, space: OutputSpace, device: str
+    outputs_of: Callable[[Batch], Outputs],
+    examples: Examples,
+    space: OutputSpace,
+    device: str,
+    world: World = ALONE,
 ) -> list[Answers]:
-    """Return the answers for a whole split, the longest examples first."""
+    """Return the answers for a whole split, the longest examples first; processes take batches in turn."""
     import torch
 
     answers = []
+    batches = by_length(examples.lengths, EVALUATION_BATCH)
     with torch.no_grad():  # not inference_mode: what rules and plugins make once, on first use, is learnt with later
-        for rows in by_length(examples.lengths, EVALUATION_BATCH):
+        for rows in batches[world.rank :: world.size]:
             outputs = outputs_of(examples.batch(rows).to(device))
             decided = space.decide(outputs.scores) if outputs.decided is None else outputs.decided
             mask = None if outputs.mask is None else outputs.mask.cpu()
             answers.append(Answers(rows, outputs.scores.float().cpu(), decided.cpu(), mask))
-    return answers
+    given = world.exchange(answers)
+    return [given[place % world.size][place // world.size] for place in range(len(batches))]
 
 
 def predictions_of(answers: Sequence[Answers], space: OutputSpace, index: pd.Index[int]) -> pd.DataFrame:
@@ -85,9 +92,10 @@ def evaluate_split(
     run: Run,
     space: OutputSpace,
     rules: GroundedRules,
+    world: World = ALONE,
 ) -> Evaluation:
-    """Return the predictions of a split, and the metrics over its labelled examples."""
-    answers = answers_of(outputs_of, examples, space, run.device)
+    """Return the predictions of a split, and the metrics over its labelled examples, the same on every process."""
+    answers = answers_of(outputs_of, examples, space, run.device, world)
     predictions = with_gold(predictions_of(answers, space, index), examples, space)
     labelled = predictions[[cell is not None for cell in predictions["gold"]]]
     metrics = measured(hooks, run, labelled) if len(labelled) else {}

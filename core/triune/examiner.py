@@ -71,6 +71,7 @@ class Examiner:
                 self.run,
                 prepared.opened.bundle.space,
                 prepared.rules,
+                self.run.processes,
             )
 
     def sampled(self) -> Sequence[Answers]:
@@ -83,7 +84,8 @@ class Examiner:
             return self._outputs_of(replace(batch, rows=table[batch.rows]))
 
         with self._timed(), self.run.generators.untouched():
-            return answers_of(outputs_of, self.prepared.examples["train"].at(watch.sample), space, self.run.device)
+            examples = self.prepared.examples["train"].at(watch.sample)
+            return answers_of(outputs_of, examples, space, self.run.device, self.run.processes)
 
     @contextmanager
     def _timed(self) -> Iterator[None]:

@@ -19,6 +19,7 @@ from triune.final_report import final_metrics
 from triune.folder import CHECKPOINTS, HISTORY, Folder
 from triune.hookspecs import RunLifecycle
 from triune.journal import Journal
+from triune.replicas import refuse_other_checkpoint
 from triune.result import Result
 from triune.rule_files import rule_files
 from triune.spaces import described
@@ -62,16 +63,19 @@ def train(
     `beside` does what belongs to the run's results and is no part of it: its baselines.
     """
     run, hooks = prepared.opened.run, prepared.opened.hooks
+    world = run.processes
     fresh = folder.empty
-    journal = Journal(folder.path / HISTORY, hooks, run, observers)
+    journal = Journal(folder.path / HISTORY, hooks, run, observers if world.leads else ())
     checkpoints = Checkpoints(
         folder.path / CHECKPOINTS, identity, on_damage=lambda damage: journal.tell(Warned(f"passed over: {damage}"))
     )
     engine = Engine(prepared, checkpoints, journal, listener)
     snapshot = checkpoints.latest()
+    refuse_other_checkpoint(world, snapshot, folder.path)  # all have read, so that the first may write
     try:
-        journal.open_at(int(str(snapshot.facts["history"])) if snapshot else 0)
-        folder.begin(int(str(prepared.plan.machine["threads"])))
+        if world.leads:
+            journal.open_at(int(str(snapshot.facts["history"])) if snapshot else 0)
+            folder.begin(int(str(prepared.plan.machine["threads"])))
         if snapshot:
             engine.resume(snapshot)
         preparing = time.perf_counter() - begun
@@ -81,10 +85,11 @@ def train(
         if baselines := beside(journal):
             metrics["baselines"] = baselines
         facts = facts_of(loaded, prepared, identity, engine, reason, preparing, collapsed)
-        return _written(prepared, folder, metrics, facts)
+        world.led(lambda: _write(prepared, folder, metrics, facts))
+        return Result(folder.path, metrics, facts)
     except Exception:
         journal.close()
-        if fresh and not checkpoints.steps():
+        if fresh and world.leads and not checkpoints.steps():
             shutil.rmtree(folder.path, ignore_errors=True)
         raise
     finally:
@@ -122,10 +127,9 @@ def _collapse(prepared: Prepared, engine: Engine, journal: Journal, answers: Seq
     return engine.progress.collapsed and f"{engine.progress.collapsed} (not so of the finished model)"
 
 
-def _written(prepared: Prepared, folder: Folder, metrics: Mapping[str, JSON], facts: Mapping[str, JSON]) -> Result:
+def _write(prepared: Prepared, folder: Folder, metrics: Mapping[str, JSON], facts: Mapping[str, JSON]) -> None:
     folder.write_model(lambda place: export(prepared, place))
     folder.write_results(metrics, model_card(prepared, metrics, facts), facts)
-    return Result(folder.path, metrics, facts)
 
 
 def export(prepared: Prepared, directory: Path) -> None:
