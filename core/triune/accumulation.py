@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch  # noqa: TID253 - this module is torch
 
+from triune.context import seed_of
 from triune.errors import TrainingError
 from triune.objective import check_finite, share_of
 from triune.processes import ALONE, World
+from triune.state import seeded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from torch import Tensor, nn
 
+    from triune.context import Run
     from triune.objective import Objective
     from triune.types import Batch, Step
 
@@ -56,6 +60,17 @@ def accumulated(
     world.add_gradients([parameter for parameter in objective.parameters() if parameter.requires_grad])
     with torch.no_grad():
         return float(objective.compose(totals, step)), values
+
+
+@contextmanager
+def own_draws(run: Run, step: Step) -> Iterator[None]:
+    """Of several processes, have each draw for itself inside the block, and all of them go on alike after it."""
+    if run.processes.size == 1:
+        yield
+        return
+    part = f"step {step.index} of process {run.processes.rank}"
+    with seeded(seed_of(run.seed, part)), run.generators.apart(part):
+        yield
 
 
 def clip(parameters: Iterable[nn.Parameter], most: float | None, step: Step) -> None:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import torch  # noqa: TID253 - this module is torch
 
-from triune.accumulation import accumulated, clip
+from triune.accumulation import accumulated, clip, own_draws
 from triune.batching import Batches, parts_of
 from triune.checkpoint import Checkpoints, Snapshot
 from triune.collapse import GRACE
-from triune.context import seed_of
 from triune.dropout import fast_dropout
 from triune.errors import CheckpointError
 from triune.evaluation import number
@@ -24,19 +24,22 @@ from triune.hookspecs import ParameterFreezing
 from triune.optimisation import Group, adamw, freeze_all, move_to, moved, param_groups, rate_of
 from triune.optimizer_state import optimizer_state, restore_optimizer
 from triune.planning import DEFAULT_METRIC
-from triune.replicas import of_data, of_states, of_tensors, refuse_differences
+from triune.replicas import of_data, of_training, refuse_differences
 from triune.signals import Interrupted, Listener
-from triune.state import join_state, random_state, seeded, set_random_state, split_state
+from triune.state import join_state, random_state, set_random_state, split_state
 from triune.types import Step
 from triune.windows import resolve
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
     from numpy.typing import NDArray
 
     from triune.evaluation import Answers
     from triune.journal import Journal
     from triune.prepared import Prepared
+    from triune.replicas import Part
     from triune.types import JSON
 
 
@@ -93,7 +96,7 @@ class Engine:
             Interrupted: a signal asked to stop; the run was saved first.
         """
         try:
-            refuse_differences(self.world, "before the first step", self._all_alike)
+            refuse_differences(self.world, "before the first step", self._alike_at_first)
             self.examiner.begin(self.now)
             if not self.progress.step:
                 self.before = self.examiner.before()
@@ -146,7 +149,7 @@ class Engine:
         mine = parts_of(self.world.share(rows), self.training.accumulate)
         batches = [examples.batch(part).to(self.run.device) for part in mine]
         untouched = self.run.generators.untouched
-        with self._own_draws(step):
+        with own_draws(self.run, step):
             loss, terms = accumulated(self.objective, batches, step, self._dropout, untouched, self.world)
         clip(self.names, self.training.clip, step)
         self.optimizer.step()
@@ -155,16 +158,6 @@ class Engine:
         self.progress = replace(self.progress, step=step.index + 1, seconds=self.progress.seconds + seconds)
         rates = tuple(group["lr"] for group in self.optimizer.param_groups)
         self.journal.tell(Stepped(self.now, loss, terms, rates, len(rows), seconds))
-
-    @contextmanager
-    def _own_draws(self, step: Step) -> Iterator[None]:
-        """Of several processes, have each draw for itself inside the block, and all of them go on alike after it."""
-        if self.world.size == 1:
-            yield
-            return
-        part = f"step {step.index} of process {self.world.rank}"
-        with seeded(seed_of(self.run.seed, part)), self.run.generators.apart(part):
-            yield
 
     def _dropout(self) -> AbstractContextManager[object]:
         return fast_dropout() if self.training.dropout == "fast" else nullcontext()
@@ -256,16 +249,12 @@ class Engine:
             refuse_differences(self.world, f"step {self.progress.step}", self._alike)
             self.save()
 
-    def _alike(self) -> Iterator[tuple[str, bytes]]:
-        """Yield what every process of the run must hold to the bit."""
-        yield from of_tensors("the weight", self.model.state_dict())
-        yield from of_tensors("the optimiser's state of", optimizer_state(self.optimizer, self.names)[0])
-        yield from of_states("the state of plugin", self.hooks.states())
-        yield from of_states("the random numbers of", {"the run": self.run.generators.state_dict()})
+    def _alike(self) -> Iterator[Part]:
+        optimizer = optimizer_state(self.optimizer, self.names)[0]
+        return of_training(self.model.state_dict(), optimizer, self.hooks.states(), self.run.generators.state_dict())
 
-    def _all_alike(self) -> Iterator[tuple[str, bytes]]:
-        yield from of_data(self.prepared.examples, self.prepared.rules)
-        yield from self._alike()
+    def _alike_at_first(self) -> Iterator[Part]:
+        return chain(of_data(self.prepared.examples, self.prepared.rules), self._alike())
 
     def save(self) -> None:
         """Write a checkpoint of this very moment."""

@@ -183,7 +183,7 @@ def joined() -> Iterator[World]:
 
 
 def _meet() -> None:
-    """Find the other processes, once and until this one ends: where they are is kept in one place for all their runs."""
+    """Find the other processes, once for all runs of this one: they would miss one another a second time."""
     import torch
     from torch import distributed
 

@@ -9,7 +9,7 @@ from triune.errors import CheckpointError, TrainingError
 from triune.state import split_state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from torch import Tensor
 
@@ -54,13 +54,26 @@ def refuse_other_checkpoint(world: World, snapshot: Snapshot | None, folder: obj
         )
 
 
-def of_tensors(kind: str, tensors: Mapping[str, Tensor]) -> Iterable[Part]:
+def of_training(
+    weights: Mapping[str, Tensor],
+    optimizer: Mapping[str, Tensor],
+    plugins: Mapping[str, object],
+    generators: Mapping[str, object],
+) -> Iterator[Part]:
+    """Yield everything that the next step depends on."""
+    yield from of_tensors("the weight", weights)
+    yield from of_tensors("the optimiser's state of", optimizer)
+    yield from of_states("the state of plugin", plugins)
+    yield from of_states("the random numbers of", {"the run": generators})
+
+
+def of_tensors(kind: str, tensors: Mapping[str, Tensor]) -> Iterator[Part]:
     """Yield tensors by name."""
     for name, tensor in tensors.items():
         yield f"{kind} {name!r}", sha256(_bytes(tensor)).digest()
 
 
-def of_states(kind: str, states: Mapping[str, object]) -> Iterable[Part]:
+def of_states(kind: str, states: Mapping[str, object]) -> Iterator[Part]:
     """Yield states as `split_state` takes them, by their owner."""
     for owner, state in states.items():
         tensors, facts = split_state(state, owner)
@@ -70,7 +83,7 @@ def of_states(kind: str, states: Mapping[str, object]) -> Iterable[Part]:
         yield f"{kind} {owner!r}", digest.digest()
 
 
-def of_data(examples: Mapping[str, Examples], rules: GroundedRules) -> Iterable[Part]:
+def of_data(examples: Mapping[str, Examples], rules: GroundedRules) -> Iterator[Part]:
     """Yield what is learnt from and measured on."""
     for split, table in examples.items():
         for name, ragged in table.inputs.items():

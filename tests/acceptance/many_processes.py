@@ -159,14 +159,11 @@ def toy(name, methods, training, task, folder, resume=None):
 def on_text(folder, model):
     """Go through a small BERT layer by layer, its frozen blocks kept on the disk."""
     keeps = Keeps()
-    rows = "\n".join(f"{word} {n},{word}" for n in range(13) for word in ("parcel", "refund"))
-    table = folder / f"train-{os.environ.get('RANK', 0)}.csv"
-    table.write_text(f"text,label\n{rows}\n")
     settings = {
         "task": {"use": "text-classification", "model": str(model)},
-        "data": {"use": "table", "train": str(table)},
+        "data": {"use": "table", "train": str(folder / "train.csv")},
         "methods": [{"use": "layer-by-layer", "phase_epochs": 1}, "keeps"],
-        "training": {**SETTINGS, "learning_rate": 0.01, "threads": 1, "device": "cpu", "cache": "disk"},
+        "training": {**SETTINGS, "epochs": 4, "learning_rate": 0.01, "threads": 1, "device": "cpu", "cache": "disk"},
     }
     triune.run(settings, plugins={"keeps": keeps}, output=folder / "text")
     return keeps
@@ -186,6 +183,8 @@ def main(folder, model):
         place = folder / f"of-{world.size}"
         if world.leads:
             place.mkdir()
+            rows = "\n".join(f"{word} {n},{word}" for n in range(13) for word in ("parcel", "refund"))
+            (place / "train.csv").write_text(f"text,label\n{rows}\n")
         world.exchange(None)
         for name, (methods, training, task) in CASES.items():
             toy(name, methods, training, task, place).leave(place / f"{name}-{world.rank}.safetensors")

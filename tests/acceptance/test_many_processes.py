@@ -104,8 +104,9 @@ def test_processes_that_differ_are_told_what_differs(done):
     for rank in RANKS:
         said = json.loads((done / "of-2" / f"said-{rank}.json").read_text())
         assert "process 1 differs from process 0 in the weight 'head.bias'" in said["drifts"]
-        assert "before the first step: process 1 differs from process 0 in the state of plugin 'method-0'" in (
-            said["private"]
+        assert (
+            "before the first step: process 1 differs from process 0 in the state of plugin 'method-0'"
+            in (said["private"])
         )
 
 
