@@ -163,7 +163,7 @@ def on_text(folder, model):
         "task": {"use": "text-classification", "model": str(model)},
         "data": {"use": "table", "train": str(folder / "train.csv")},
         "methods": [{"use": "layer-by-layer", "phase_epochs": 1}, "keeps"],
-        "training": {**SETTINGS, "epochs": 4, "learning_rate": 0.01, "threads": 1, "device": "cpu", "cache": "disk"},
+        "training": {**SETTINGS, "epochs": 4, "learning_rate": 0.001, "threads": 1, "device": "cpu", "cache": "disk"},
     }
     triune.run(settings, plugins={"keeps": keeps}, output=folder / "text")
     return keeps
