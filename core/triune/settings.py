@@ -71,7 +71,7 @@ class Training(BaseModel):
     max_steps: Count | None = Field(None, description="Optimiser steps after which training ends, if that is sooner.")
     batch_size: Count = Field(32, description="Examples an optimiser step learns from, on all processes together.")
     accumulate: Count = Field(
-        1, description="Parts a batch, or a process's share of it, is split into; the result is the same, memory falls."
+        1, description="Parts that each process splits its examples into; the result is the same, memory falls."
     )
     learning_rate: Annotated[Real, Field(gt=0)] = Field(2e-5, description="The highest rate of the schedule.")
     schedule: Literal["linear", "cosine", "constant"] = Field(
