@@ -149,7 +149,7 @@ def test_the_command_line_stops_goes_on_and_speaks_once(configured):
     again = start(configured, "--resume", "auto")
     out, errors = again.communicate(timeout=200)
     assert again.returncode == 0, errors
-    assert out.count("Metrics of the finished model") == 1
+    assert out.count("Folder: ") == 1
     assert "2 processes, 1 thread" in out
     assert json.loads((folder / "run.json").read_text())["machine"]["processes"] == 2
 
