@@ -22,7 +22,7 @@ from triune.events import Stepped
 from triune.processes import joined
 from triune.signals import Interrupted
 
-SETTINGS = {"epochs": 3, "batch_size": 7, "early_stopping": None, "keep_best": False}
+SETTINGS = {"epochs": 3, "batch_size": 7, "validation": 0.2, "early_stopping": None, "keep_best": False}
 STOPPED_AT = 5
 
 
