@@ -12,6 +12,7 @@ from triune.batching import by_length
 from triune.errors import PluginError
 from triune.hooks import Hooks, given
 from triune.hookspecs import RunLifecycle
+from triune.processes import ALONE, World
 from triune.rule_report import rule_report
 from triune.rule_table import NOT_MEASURED
 
@@ -70,25 +71,28 @@ def answers_of(
     device: str,
     rules: GroundedRules | None = None,
     rows: NDArray[np.int64] | None = None,
+    world: World = ALONE,
 ) -> list[Answers]:
     """Return the answers for a whole split, or for some of its rows, the longest examples first.
 
     Answers count the rows that were asked; batches have them as the split does, which is how rules know examples.
+    Processes take batches in turn, and all have all answers.
     """
     import torch
 
     answers = []
     truths_of = None if rules is None else believed(rules)
-    lengths = examples.lengths if rows is None else examples.lengths[rows]
+    batches = by_length(examples.lengths if rows is None else examples.lengths[rows], EVALUATION_BATCH)
     with torch.no_grad():  # not inference_mode: what rules and plugins make once, on first use, is learnt with later
-        for places in by_length(lengths, EVALUATION_BATCH):
+        for places in batches[world.rank :: world.size]:
             batch = examples.batch(places if rows is None else rows[places]).to(device)
             outputs = outputs_of(batch)
             decided = space.decide(outputs.scores) if outputs.decided is None else outputs.decided
             mask = None if outputs.mask is None else outputs.mask.cpu()
             truths = None if truths_of is None else truths_of(outputs, batch).cpu()
             answers.append(Answers(places, outputs.scores.float().cpu(), decided.cpu(), mask, truths))
-    return answers
+    given = world.exchange(answers)
+    return [given[place % world.size][place // world.size] for place in range(len(batches))]
 
 
 def predictions_of(answers: Sequence[Answers], space: OutputSpace, index: pd.Index[int]) -> pd.DataFrame:
@@ -113,9 +117,13 @@ def evaluate_split(
     space: OutputSpace,
     rules: GroundedRules,
     rows: NDArray[np.int64] | None = None,
+    world: World = ALONE,
 ) -> Evaluation:
-    """Return the predictions of a split, or of some of its rows, the metrics over labelled examples and the rules'."""
-    found = report_split(outputs_of, examples, index, run, space, rules, rows)
+    """Return the predictions of a split, or of some of its rows, the metrics over labelled examples and the rules'.
+
+    They are the same on every process.
+    """
+    found = report_split(outputs_of, examples, index, run, space, rules, rows, world)
     labelled = found.predictions[[cell is not None for cell in found.predictions["gold"]]]
     quality = measured(hooks, run, labelled) if len(labelled) else {}
     missing = {} if len(labelled) else {NOT_MEASURED: "no example has a label, so quality cannot be measured"}
@@ -130,9 +138,10 @@ def report_split(
     space: OutputSpace,
     rules: GroundedRules,
     rows: NDArray[np.int64] | None = None,
+    world: World = ALONE,
 ) -> Evaluation:
     """Return the predictions of a split, or of some of its rows, and the report of rules; quality is not measured."""
-    answers = answers_of(outputs_of, examples, space, run.device, rules, rows)
+    answers = answers_of(outputs_of, examples, space, run.device, rules, rows, world)
     if rows is not None:
         examples, index, rules = examples.at(rows), index[rows], rules.at(examples.split, rows)
     predictions = with_gold(predictions_of(answers, space, index), examples, space)

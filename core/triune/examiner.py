@@ -88,6 +88,7 @@ class Examiner:
                 self.run,
                 prepared.opened.bundle.space,
                 prepared.rules,
+                world=self.run.processes,
             )
 
     def _of_training(self) -> Evaluation:
@@ -96,7 +97,9 @@ class Examiner:
         drawn = np.random.default_rng(seed_of(self.run.seed, "rule report")).permutation(len(examples))[:REPORTED]
         index, rows = pd.RangeIndex(len(examples)), np.sort(drawn)
         with self._timed():
-            found = report_split(self._outputs_of, examples, index, self.run, space, self.prepared.rules, rows)
+            found = report_split(
+                self._outputs_of, examples, index, self.run, space, self.prepared.rules, rows, self.run.processes
+            )
         said = (
             f"no table was set aside: rules are reported on {len(rows):,} of {count(len(examples), 'training example')}"
             ", and quality is not measured on what was learnt from"
@@ -109,7 +112,9 @@ class Examiner:
         assert watch is not None
         examples = self.prepared.examples["train"]
         with self._timed(), self.run.generators.untouched():
-            return answers_of(self._outputs_of, examples, space, self.run.device, rows=watch.sample)
+            return answers_of(
+                self._outputs_of, examples, space, self.run.device, rows=watch.sample, world=self.run.processes
+            )
 
     @contextmanager
     def _timed(self) -> Iterator[None]:

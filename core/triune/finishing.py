@@ -21,6 +21,7 @@ from triune.folder import CHECKPOINTS, HISTORY, Folder
 from triune.hookspecs import RunLifecycle
 from triune.journal import Journal
 from triune.plan_page import summary
+from triune.replicas import refuse_other_checkpoint
 from triune.report.history import UNDRAWN
 from triune.report.recording import recorded, with_texts, written
 from triune.report.records import as_line
@@ -68,16 +69,19 @@ def train(
     `beside` does what belongs to the run's results and is no part of it: its baselines.
     """
     run, hooks = prepared.opened.run, prepared.opened.hooks
+    world = run.processes
     fresh = folder.empty
-    journal = Journal(folder.path / HISTORY, hooks, run, observers)
+    journal = Journal(folder.path / HISTORY, hooks, run, observers if world.leads else ())
     checkpoints = Checkpoints(
         folder.path / CHECKPOINTS, identity, on_damage=lambda damage: journal.tell(Warned(f"passed over: {damage}"))
     )
     engine = Engine(prepared, checkpoints, journal, listener)
     snapshot = checkpoints.latest()
+    refuse_other_checkpoint(world, snapshot, folder.path)  # all have read, so that the first may write
     try:
-        journal.open_at(int(str(snapshot.facts["history"])) if snapshot else 0)
-        folder.begin(int(str(prepared.plan.machine["threads"])))
+        if world.leads:
+            journal.open_at(int(str(snapshot.facts["history"])) if snapshot else 0)
+            folder.begin(int(str(prepared.plan.machine["threads"])))
         if snapshot:
             engine.resume(snapshot)
         preparing = time.perf_counter() - begun
@@ -87,12 +91,12 @@ def train(
         if baselines := beside(journal):
             metrics["baselines"] = baselines
         facts = facts_of(loaded, prepared, identity, engine, reason, preparing, collapsed)
-        result = _written(prepared, folder, metrics, facts, records)
-        _report(prepared, folder, journal)
-        return result
+        world.led(lambda: _write(prepared, folder, metrics, facts, records))
+        world.led(lambda: _report(prepared, folder, journal))
+        return Result(folder.path, metrics, facts)
     except Exception:
         journal.close()
-        if fresh and not checkpoints.steps():
+        if fresh and world.leads and not checkpoints.steps():
             shutil.rmtree(folder.path, ignore_errors=True)
         raise
     finally:
@@ -142,17 +146,16 @@ def _recorded(prepared: Prepared, split: str, found: Evaluation, journal: Journa
         return []
 
 
-def _written(
+def _write(
     prepared: Prepared,
     folder: Folder,
     metrics: Mapping[str, JSON],
     facts: Mapping[str, JSON],
     records: Sequence[str],
-) -> Result:
+) -> None:
     folder.write_model(lambda place: export(prepared, place))
     predictions = "".join(f"{one}\n" for one in records)
     folder.write_results(metrics, model_card(prepared, metrics, facts), facts, predictions)
-    return Result(folder.path, metrics, facts)
 
 
 def _report(prepared: Prepared, folder: Folder, journal: Journal) -> None:

@@ -15,6 +15,7 @@ from triune.hookspecs import LossComposition, RuleApplication, RunLifecycle
 from triune.layout import Ownership, layout_of
 from triune.machine import autocast_of, device_of
 from triune.planning import checked
+from triune.processes import ALONE, World
 from triune.types import Bundle, GroundedRules, Rule
 
 if TYPE_CHECKING:
@@ -72,14 +73,18 @@ class Opened:
 
 
 def started(
-    loaded: LoadedConfig, frames: Mapping[str, pd.DataFrame] | None = None, finished: FinishedRun | None = None
+    loaded: LoadedConfig,
+    frames: Mapping[str, pd.DataFrame] | None = None,
+    finished: FinishedRun | None = None,
+    world: World = ALONE,
 ) -> tuple[Run, Hooks]:
     """Return the run and its plugins, made from their configurations."""
     plugins = {plugin.name: _made(plugin) for plugin in loaded.plugins}
     if frames:
         _hand_over(frames, plugins)
     training = loaded.run.training
-    run = Run(loaded.run, loaded.folder, device_of(training.device), Generators(training.seed), finished)
+    device = device_of(training.device, world)
+    run = Run(loaded.run, loaded.folder, device, Generators(training.seed), finished, world)
     return run, Hooks(plugins)
 
 

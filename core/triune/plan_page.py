@@ -37,8 +37,13 @@ def brief(plan: Plan) -> str:
     train = plan.tables.get("train")
     classes = f", {count(len(train.distribution), 'label')}" if train and train.distribution else ""
     share = "all train" if plan.trainable == plan.parameters else f"{plan.trainable:,} train"
-    machine = ", ".join(f"{value}" for name, value in plan.machine.items() if name != "threads")
-    threads = plan.machine.get("threads")
+    counted = [(plan.machine.get("processes"), "process", 1), (plan.machine.get("threads"), "thread", 0)]
+    machine = ", ".join(
+        [
+            *(f"{value}" for name, value in plan.machine.items() if name not in ("processes", "threads")),
+            *(count(number, what) for number, what, least in counted if isinstance(number, int) and number > least),
+        ]
+    )
     rows = [
         ("data", f"{tables} examples{classes}"),
         ("model", f"{plan.model}, {plan.parameters:,} parameters, {share}"),
@@ -46,7 +51,7 @@ def brief(plan: Plan) -> str:
         ("loss", listed(f"{name} × {weight_of(plan, name)}" for name in plan.terms)),
         *([("rules", _seats(plan))] if plan.acting else []),
         ("steps", _length(plan)),
-        ("machine", machine + (f", {count(threads, 'thread')}" if isinstance(threads, int) else "")),
+        ("machine", machine),
         ("memory", f"about {size(sum(asdict(plan.memory).values()))}"),
     ]
     if plan.writes:

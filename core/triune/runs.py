@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from triune.journal import Observer
     from triune.planning import Plan
     from triune.prepared import Prepared
+    from triune.processes import World
     from triune.types import JSON
 
     Source = str | Path | Mapping[str, object] | RunConfig
@@ -44,9 +45,12 @@ def plan(
     Raises:
         TriuneError: something is wrong.
     """
-    loaded = _loaded(config, plugins, overrides, without)
-    with _computing(loaded.run.training, None) as threads:
-        return _prepared(loaded, data, threads, _output(loaded, output))[0].plan
+    from triune.processes import joined
+
+    with joined() as world:
+        loaded = _loaded(config, plugins, overrides, without)
+        with _computing(loaded.run.training, None, world) as threads:
+            return _prepared(loaded, data, threads, _output(loaded, output), world)[0].plan
 
 
 def run(
@@ -102,25 +106,30 @@ def carried_out(
     from triune.machine import pages_kept
     from triune.opening import as_frames
     from triune.prepared import identity_of
+    from triune.processes import joined
     from triune.signals import listening
 
     if resume not in (None, "auto"):
         raise TriuneError(f"resume is {resume!r}: 'auto' goes on where a stopped run was, None begins a new one")
     begun = time.perf_counter()
     folder = Folder(output)
-    folder.claim(resume=resume is not None, overwrite=overwrite)
     with ExitStack() as stack:
-        threads = stack.enter_context(_computing(loaded.run.training, None if overwrite else folder.threads()))
-        prepared, baselines = _prepared(loaded, data, threads, folder.path)
+        world = stack.enter_context(joined())
+        folder.claim(resume=resume is not None, overwrite=overwrite)
+        recorded = None if overwrite else folder.threads()
+        threads = stack.enter_context(_computing(loaded.run.training, recorded, world))
+        prepared, baselines = _prepared(loaded, data, threads, folder.path, world)
         identity = identity_of(loaded, prepared)
-        if overwrite:
-            folder.clear()  # only now: until here a mistake would have cost the old run
-        elif folder.finished:
+        if folder.finished and not overwrite:
             return _same(folder, identity)
+        world.exchange(None)  # all have looked, so that the first may write
+        if overwrite:
+            world.led(folder.clear)  # only now: until here a mistake would have cost the old run
         stack.enter_context(pages_kept(prepared.opened.run.device))
-        listener = stack.enter_context(listening())  # before, there is nothing to save, and a signal ends it at once
+        # before, there is nothing to save, and a signal ends it at once
+        listener = stack.enter_context(listening(world.stop))
         frames = None if data is None else as_frames(data)
-        others = beside(baselines, frames, {"threads": threads}, folder, listener)
+        others = beside(baselines, frames, {"threads": threads}, folder, listener, world)
         return train(loaded, prepared, folder, identity, listener, observers, begun, others)
 
 
@@ -172,13 +181,13 @@ def _output(loaded: LoadedConfig, output: str | Path | None) -> Path:
 
 
 def _prepared(
-    loaded: LoadedConfig, frames: Frames | None, threads: int, folder: Path
+    loaded: LoadedConfig, frames: Frames | None, threads: int, folder: Path, world: World
 ) -> tuple[Prepared, tuple[Baseline, ...]]:
     from triune.baselines import FOLDER, baselines_of, notes_of
     from triune.opening import as_frames
     from triune.prepared import prepare
 
-    prepared = prepare(loaded, None if frames is None else as_frames(frames), {"threads": threads}, folder)
+    prepared = prepare(loaded, None if frames is None else as_frames(frames), {"threads": threads}, folder, world)
     baselines = baselines_of(loaded, prepared)
     reported = () if loaded.run.training.report == "off" else REPORTED
     written = (MODEL, *RESULTS, *reported, *([FOLDER] if any(one.loaded for one in baselines) else []))
@@ -202,13 +211,13 @@ def _same(folder: Folder, identity: str) -> Result:
 
 
 @contextmanager
-def _computing(training: Training, recorded: int | None) -> Iterator[int]:
+def _computing(training: Training, recorded: int | None, world: World) -> Iterator[int]:
     """Compute as the run says inside the block; give threads and random states back to the caller after it."""
     from triune.machine import choose_threads, threads
     from triune.state import random_state, seed_everything, set_random_state
 
     before = random_state()
-    count = recorded or choose_threads(training.threads)
+    count = world.exchange(recorded or choose_threads(training.threads))[0]
     try:
         with threads(count):
             seed_everything(training.seed)

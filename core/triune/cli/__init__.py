@@ -26,6 +26,9 @@ VERBS = {
     "doctor": "look for what is missing or slow on this machine",
 }
 
+TOGETHER = ("run", "plan")
+"""What several processes do as one."""
+
 HELP = """triune: fine-tune language models with rules, with labels, or with both.
 
 usage: triune VERB [arguments]
@@ -52,6 +55,8 @@ def dispatch(words: Sequence[str]) -> int:
     Raises:
         TriuneError: there is no such verb, or something is wrong with what it was told.
     """
+    from triune.processes import started
+
     verb, *rest = words or ["--help"]
     if verb in ("--help", "-h", "help"):
         width = max(map(len, VERBS))
@@ -66,6 +71,12 @@ def dispatch(words: Sequence[str]) -> int:
         from triune.errors import TriuneError, nearest
 
         raise TriuneError(f"{verb!r} is no verb of triune; verbs: {', '.join(VERBS)}{nearest(verb, VERBS)}")
+    if started() > 1 and verb not in TOGETHER:
+        from triune.errors import TriuneError
+
+        raise TriuneError(
+            f"`triune {verb}` is the work of one process, and {started()} were started together: start one"
+        )
     return _call(verb, rest)
 
 
