@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 from triune.catalog import installed, reader_of
 from triune.config import LoadedConfig, load_config
 from triune.context import FinishedRun
+from triune.ensembles import members_of, together
 from triune.errors import DataError, OutputError
 from triune.evaluation import evaluate_split, report_split
 from triune.final_report import final_metrics
@@ -22,7 +24,7 @@ from triune.spaces import restored
 from triune.types import GroundedRules
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     import pandas as pd
@@ -60,29 +62,41 @@ class Found:
 def measured(folder: Path, source: str | Path | pd.DataFrame, plugins: Mapping[str, object] | None = None) -> Found:
     """Return the predictions of a finished run for a table, its metrics over rows with a label, and its rules' report.
 
+    Of a folder that holds several finished runs it is their mean that is measured; "members" says how each does.
+
     Raises:
+        OutputError: several runs do not belong together.
         RuleError: the rules are no longer those of the run.
     """
-    facts, loaded, finished = _reopened(Folder(folder), plugins)
+    first, *others = members_of(folder)
+    facts, loaded, finished = _reopened(Folder(first), plugins)
     check_rule_files(facts.get("rules"), loaded)
     run, hooks = started(loaded, finished=finished)
     data = _table(source, hooks, run)
     opened = build(run, hooks, data)
     rules = opened.grounded(data)
     examples, index = encode(opened.bundle, data)[SPLIT], data.splits[SPLIT].index
-    found = evaluate_split(_outputs_of(opened, rules), examples, index, hooks, run, finished.space, rules)
-    return _found(data, found, final_metrics(found, hooks, run, finished.space))
+    each = [_outputs_of(opened, rules), *(_of_member(one, plugins, data, rules) for one in others)]
+    measure = partial(evaluate_split, examples=examples, index=index, hooks=hooks, run=run, space=finished.space)
+    found = measure(together(each, finished.space), rules=rules)
+    metrics = final_metrics(found, hooks, run, finished.space)
+    if others:
+        metrics["members"] = spread_of([measure(one, rules=rules).quality for one in each])
+    return _found(data, found, metrics)
 
 
 def predicted(folder: Path, source: str | Path | pd.DataFrame, plugins: Mapping[str, object] | None = None) -> Found:
     """Return the predictions of a finished run for a table; labels that it may have are not looked at.
 
-    A prediction that no rule takes part in needs neither the rules nor the columns that they ask for.
+    A prediction that no rule takes part in needs neither the rules nor the columns that they ask for. Of a folder that
+    holds several finished runs it is the mean of what they believe.
 
     Raises:
+        OutputError: several runs do not belong together.
         RuleError: rules take part, and are no longer those of the run.
     """
-    facts, loaded, finished = _reopened(Folder(folder), plugins)
+    first, *others = members_of(folder)
+    facts, loaded, finished = _reopened(Folder(first), plugins)
     run, hooks = started(loaded, finished=finished)
     constrained = bool(hooks.implementers(RuleApplication.constrain_outputs))
     if constrained:
@@ -90,7 +104,9 @@ def predicted(folder: Path, source: str | Path | pd.DataFrame, plugins: Mapping[
     data = _without_labels(_table(source, hooks, run))
     opened = (build if constrained else build_model)(run, hooks, data)
     nothing = GroundedRules((), {SPLIT: _nowhere(len(data.splits[SPLIT]))}, space=finished.space)
-    outputs_of = _outputs_of(opened, opened.grounded(data) if constrained else nothing)
+    rules = opened.grounded(data) if constrained else nothing
+    each = [_outputs_of(opened, rules), *(_of_member(one, plugins, data, rules) for one in others)]
+    outputs_of = together(each, finished.space)
     examples, index = encode(opened.bundle, data)[SPLIT], data.splits[SPLIT].index
     found = report_split(outputs_of, examples, index, run, finished.space, nothing)
     return _found(data, found, found.metrics)
@@ -104,6 +120,28 @@ def _nowhere(examples: int) -> NDArray[np.bool_]:
     import numpy as np
 
     return np.zeros((0, examples), dtype=np.bool_)
+
+
+def _of_member(
+    member: Path, plugins: Mapping[str, object] | None, data: Data, rules: GroundedRules
+) -> Callable[[Batch], Outputs]:
+    """Return the outputs of one more run of those that are asked together: its model under the same rules."""
+    _, loaded, finished = _reopened(Folder(member), plugins)
+    run, hooks = started(loaded, finished=finished)
+    return _outputs_of(build_model(run, hooks, data), rules)
+
+
+def spread_of(members: Sequence[Mapping[str, JSON]]) -> dict[str, JSON]:
+    """Return how many members there are, and mean and standard deviation of each of their metrics."""
+    from statistics import mean, stdev
+
+    found: dict[str, JSON] = {"count": len(members)}
+    for name, value in members[0].items():
+        values = [one.get(name) for one in members]
+        if isinstance(value, float) and all(isinstance(one, float) for one in values):
+            numbers = [float(str(one)) for one in values]
+            found[name] = {"mean": mean(numbers), "deviation": stdev(numbers), "each": list(numbers)}
+    return found
 
 
 def _outputs_of(opened: Opened, rules: GroundedRules) -> Callable[[Batch], Outputs]:

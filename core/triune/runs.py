@@ -138,7 +138,9 @@ def evaluate(
 ) -> dict[str, JSON]:
     """Return the metrics of a finished run on a table: a file, or a frame with the columns of the run.
 
-    Without a label there is only what a run with rules has to say of them; "not_measured" says so.
+    Without a label there is only what a run with rules has to say of them; "not_measured" says so. A folder that holds
+    several finished runs, such as the seeds of one arm of a comparison, is measured by the mean of what they believe;
+    "members" says how each does.
 
     Raises:
         TriuneError: the folder holds no finished run, or the table cannot be used.
@@ -158,7 +160,8 @@ def predict(
 ) -> pd.DataFrame:
     """Return the predictions of a finished run: "predicted", and "probability of LABEL" for each label.
 
-    Of tokens "predicted" is the list of tags, and "probability" says how probable each is.
+    Of tokens "predicted" is the list of tags, and "probability" says how probable each is. A folder that holds several
+    finished runs predicts by the mean of what they believe.
 
     The index is the table's: line numbers of a file, or the frame's own index.
 
