@@ -289,7 +289,7 @@ def test_layer_by_layer_with_an_anchor_resumes_at_every_step_to_the_same_bits(tm
 
 def test_the_anchor_is_half_the_squared_distance_of_what_may_move():
     model = Blocks(2)
-    start = start_of(model)
+    start = start_of(model, {name for name, _ in model.named_parameters()})
     with torch.no_grad():
         model.head.bias += torch.tensor([3.0, 4.0])
         model.embeddings.weight += 1

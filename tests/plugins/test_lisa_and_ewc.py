@@ -20,8 +20,8 @@ from triune.testing.toy_runs import completed, configuration, run
 from triune.testing.witness import Witness
 from triune.types import Bundle, Outputs, RunLength
 from triune_end_to_end import EndToEnd
-from triune_ewc import Ewc
-from triune_ewc.fisher import FILE, Fisher
+from triune_ewc import FILE, Ewc
+from triune_ewc.fisher import Fisher
 from triune_ewc.penalty import penalty
 from triune_head_only import HeadOnly
 from triune_lisa import Lisa
