@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from tests.benchmarks.quality import cut, rows_of, write_split  # noqa: E402
+from tests.benchmarks.quality import cut, rows_of, write_split
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ class Recipe:
 
     rows: int = 192
     test_rows: int = 200
-    epochs: int = 3
+    epochs: int = 2
     batch_size: int = 8
     max_length: int = 24
     warmup: float = 0.06
@@ -61,16 +61,16 @@ class Method:
 
 
 METHODS = {
-    "end-to-end": Method({}, 2e-4),
+    "end-to-end": Method({}, 3e-4),
     "layer-by-layer": Method({"lr_divisor": 2.0}, 1e-3),
-    "layerwise-decay": Method({"decay": 0.8}, 2e-4),
+    "layerwise-decay": Method({"decay": 0.8}, 3e-4),
     "top-layers": Method({"blocks": 2}, 5e-4),
-    "lisa": Method({"blocks": 2, "period": 9}, 2e-4),
+    "lisa": Method({"blocks": 2, "period": 6}, 3e-4),
     "head-only": Method({}, 3e-3, own=True),
     "bitfit": Method({}, 2e-3, own=True),
     "lora": Method({"rank": 8, "dropout": 0.05}, 2e-3, own=True),
-    "ia3": Method({}, 1e-2, own=True),
-    "prompt-tuning": Method({"tokens": 10}, 3e-2, own=True),
+    "ia3": Method({}, 3e-2, own=True),
+    "prompt-tuning": Method({"tokens": 10}, 1e-2, own=True),
     "prefix-tuning": Method({"tokens": 10}, 1e-2, own=True),
 }
 

@@ -52,14 +52,16 @@ def reference_side(job: Job, model: Path, folder: Path) -> Row:
     return {**score(gold, predicted(network, data["test"], collate)), "seconds": seconds, "trained": trained}
 
 
-def encoded(rows: Sequence[Row], names: Sequence[str], tokenizer: Any, length: int) -> list[Row]:  # noqa: ANN401
+def encoded(rows: Sequence[Row], names: Sequence[str], tokenizer: Any, length: int) -> list[Row]:
     """Return token ids and class indices."""
     found = tokenizer([row["text"] for row in rows], truncation=True, max_length=length, return_token_type_ids=False)
     columns = zip(found["input_ids"], found["attention_mask"], rows, strict=True)
-    return [{"input_ids": ids, "attention_mask": mask, "labels": names.index(row["label"])} for ids, mask, row in columns]
+    return [
+        {"input_ids": ids, "attention_mask": mask, "labels": names.index(row["label"])} for ids, mask, row in columns
+    ]
 
 
-def predicted(network: Any, data: Sequence[Row], collate: Callable[[Sequence[Row]], Any]) -> list[int]:  # noqa: ANN401
+def predicted(network: Any, data: Sequence[Row], collate: Callable[[Sequence[Row]], Any]) -> list[int]:
     """Return the likeliest class of each example."""
     import torch
 
@@ -69,7 +71,7 @@ def predicted(network: Any, data: Sequence[Row], collate: Callable[[Sequence[Row
     return [int(one) for part in parts for one in part]
 
 
-def adapted(network: Any, method: str, blocks: int) -> Any:  # noqa: ANN401 - transformers and peft are untyped
+def adapted(network: Any, method: str, blocks: int) -> Any:
     """Return the network with what learns asking for gradients."""
     import peft
 
@@ -89,14 +91,15 @@ def adapted(network: Any, method: str, blocks: int) -> Any:  # noqa: ANN401 - tr
             for name, parameter in network.named_parameters():
                 place = place_of(name, blocks)
                 bias = method == "bitfit" and name.endswith(".bias")
-                below = {"head-only": 0, "bitfit": 0, "top-layers": 1}.get(method, blocks + 1)
+                top = METHODS["top-layers"].settings["blocks"]
+                below = {"head-only": 0, "bitfit": 0, "top-layers": int(str(top))}.get(method, blocks + 1)
                 parameter.requires_grad_(place <= below or bias)
             return network
     return peft.get_peft_model(network, settings)
 
 
 def trainer(
-    job: Job, network: Any, data: Sequence[Row], collate: Callable[[Sequence[Row]], Any], folder: Path  # noqa: ANN401
+    job: Job, network: Any, data: Sequence[Row], collate: Callable[[Sequence[Row]], Any], folder: Path
 ) -> tuple[Any, int]:
     """Train with Hugging Face's Trainer; return the network and how many parameters learnt."""
     from transformers import Trainer, TrainingArguments
@@ -140,7 +143,7 @@ def learning(method: str, step: int, total: int, blocks: int, seed: int) -> set[
 
 
 def loop(
-    job: Job, network: Any, data: Sequence[Row], collate: Callable[[Sequence[Row]], Any], folder: Path  # noqa: ANN401
+    job: Job, network: Any, data: Sequence[Row], collate: Callable[[Sequence[Row]], Any], folder: Path
 ) -> tuple[Any, int]:
     """Train in a plain loop by the schedule of a paper; return the network and how many parameters learnt."""
     import torch

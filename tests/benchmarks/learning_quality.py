@@ -27,10 +27,10 @@ from statistics import mean, stdev
 from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from tests.benchmarks.learning_forgetting import BESIDE, FIRST, SECOND, STRENGTHS, forgetting_side  # noqa: E402
-from tests.benchmarks.learning_jobs import METHODS, SETS, Job, encoder_in, triune_side  # noqa: E402
-from tests.benchmarks.learning_peers import reference_side  # noqa: E402
-from tests.benchmarks.quality import DATA, DEFAULTS, names_in  # noqa: E402
+from tests.benchmarks.learning_forgetting import BESIDE, FIRST, SECOND, STRENGTHS, forgetting_side
+from tests.benchmarks.learning_jobs import METHODS, SETS, Job, encoder_in, triune_side
+from tests.benchmarks.learning_peers import reference_side
+from tests.benchmarks.quality import DATA, DEFAULTS, names_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -49,6 +49,7 @@ RATES = {
     "prompt-tuning": (3e-3, 1e-2, 3e-2),
     "prefix-tuning": (3e-3, 1e-2, 3e-2),
 }
+FORGETTING = ("before", "after", "probed_before", "probed", "second")
 SWEPT_SEED = 10  # no seed of the table
 
 
@@ -142,7 +143,9 @@ def cost_lines(results: Sequence[Row], methods: Sequence[str]) -> Iterator[str]:
             cells.append(", ".join(f"{times * mean(one):.1f}" if one else "–" for one in means))
         trained = values(results, "trained", side="triune", set="trec", **asked)
         later = {"part": "forgetting", "method": method, "setting": None}
-        kept = [spread(values(results, key, **later)) for key in ("before", "after", "probed_before", "probed", "second")]
+        kept = [
+            spread(values(results, key, **later)) for key in ("before", "after", "probed_before", "probed", "second")
+        ]
         yield f"| {method} | {cells[0]} | {int(trained[0]) if trained else 0:,} | {' | '.join([*cells[1:], *kept])} |"
 
 

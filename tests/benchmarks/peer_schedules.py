@@ -19,9 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from tests.plugins.tiny import TEXTS, model_folder  # noqa: E402
-
-from triune import LossTerm, TermValues, hookimpl  # noqa: E402
+from tests.plugins.tiny import TEXTS, model_folder
+from triune import LossTerm, TermValues, hookimpl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,7 +38,7 @@ SCHEDULE = f"""claims:
 Weights = dict[str, "Tensor"]
 
 
-def weights_of(network: Any) -> Weights:  # noqa: ANN401 - transformers is untyped
+def weights_of(network: Any) -> Weights:
     """Return a copy of the weights."""
     return {name: one.detach().clone() for name, one in network.named_parameters()}
 
@@ -52,7 +51,7 @@ def apart(first: Mapping[str, Tensor], second: Mapping[str, Tensor], prefix: str
 # The Trainer.
 
 
-def frozen_network(folder: Path) -> Any:  # noqa: ANN401
+def frozen_network(folder: Path) -> Any:
     """Return the network with everything but its head frozen."""
     from transformers import AutoModelForSequenceClassification, set_seed
 
@@ -138,7 +137,7 @@ class Poison:
     def loss_terms(self) -> list[LossTerm]:
         """Contribute a term that is zero but for that step."""
 
-        def compute(step: Any, batch: Any, outputs: Any) -> TermValues:  # noqa: ANN401
+        def compute(step: Any, batch: Any, outputs: Any) -> TermValues:
             values = outputs.scores.sum(-1) * (float("nan") if step.index == POISONED else 0.0)
             return TermValues(values, batch.labelled)
 
