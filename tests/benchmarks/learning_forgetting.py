@@ -1,6 +1,7 @@
 """How much of a first task an encoder still knows after a second: what `learning_quality.py --forgetting` measures.
 
-The encoder learns TREC end to end, and from there SST-2, by the method in question, with a new head. Then
+The encoder learns TREC end to end, and from there twelve intents of Banking77, by the method in question, with a new
+head. Then
 
 - `after`: embeddings and blocks of the second model under the first task's own head (pooler and classifier, set aside
   when the second began), on the first task's test rows; `before` is the same before the second task. Nothing is
@@ -26,10 +27,11 @@ if TYPE_CHECKING:
 
     from tests.benchmarks.learning_jobs import Recipe, Row
 
-FIRST, SECOND = "trec", "sst2"
-FIRST_ROWS = 384
+FIRST, SECOND = "trec", "banking"
+FIRST_ROWS = 256
+FISHER_EXAMPLES = 64
 BESIDE: Mapping[str, Mapping[str, object]] = {"anchor": {"head_weight": 0}, "ewc": {}}
-STRENGTHS = {"anchor": (0.1, 1.0, 10.0), "ewc": (1e2, 1e4, 1e6)}
+STRENGTHS = {"anchor": (0.1, 1.0, 10.0), "ewc": (1e4, 1e5, 1e6)}
 
 
 def forgetting_side(job: Job, encoder: Path, shared: Path, folder: Path) -> Row:
@@ -43,7 +45,7 @@ def forgetting_side(job: Job, encoder: Path, shared: Path, folder: Path) -> Row:
     first = learnt_first(job, encoder, shared)
     beside = [penalty(job, first)] if job.method in BESIDE else []
     trained = replace(job, method="end-to-end" if beside else job.method, setting=None)
-    config = configuration(trained, first / "encoder", tables_of(SECOND, job.recipe), folder, beside)
+    config = configuration(trained, first / "model", tables_of(SECOND, job.recipe), folder, beside)
     triune.run(config, output=folder / "run")
     told = json.loads((folder / "run" / "metrics.json").read_text(encoding="utf-8"))
     network = Network.from_pretrained(first / "model")
@@ -62,8 +64,7 @@ def penalty(job: Job, first: Path) -> dict[str, object]:
 
 
 def learnt_first(job: Job, encoder: Path, shared: Path) -> Path:
-    """Return a folder with the model of the first task, its Fisher information, and its encoder, made once a seed."""
-    from transformers import AutoModel, AutoTokenizer
+    """Return a folder with the model of the first task and its Fisher information, made once a seed."""
     from transformers import AutoModelForSequenceClassification as Network
 
     import triune
@@ -73,14 +74,12 @@ def learnt_first(job: Job, encoder: Path, shared: Path) -> Path:
         unfinished = place.with_suffix(".part")
         unfinished.mkdir()
         task = Job("quality", FIRST, "end-to-end", "triune", job.seed, recipe=replace(job.recipe, rows=FIRST_ROWS))
-        kept = {"use": "ewc", "keep": True, "weight": 0}
+        kept = {"use": "ewc", "keep": True, "weight": 0, "examples": FISHER_EXAMPLES}
         triune.run(
             configuration(task, encoder, tables_of(FIRST, task.recipe), unfinished, [kept]),
             output=unfinished / "run", overwrite=True,
         )  # fmt: skip
         (unfinished / "run" / "model").rename(unfinished / "model")
-        AutoModel.from_pretrained(unfinished / "model").save_pretrained(unfinished / "encoder")
-        AutoTokenizer.from_pretrained(encoder).save_pretrained(unfinished / "encoder")
         found = knows(Network.from_pretrained(unfinished / "model"), unfinished, job.recipe)
         before = {"before": found["read"], "probed_before": found["probed"]}
         (unfinished / "before.json").write_text(json.dumps(before))
@@ -108,7 +107,7 @@ def said(network: Any, rows: Sequence[Row], first: Path, recipe: Recipe) -> tupl
     import torch
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(first / "encoder")
+    tokenizer = AutoTokenizer.from_pretrained(first / "model")
     network.eval()
     scores, states = [], []
     with torch.no_grad():
