@@ -57,6 +57,10 @@ bench: install ## measure everything: light commands, speed, quality, methods, t
 	$(BIN)/python tests/benchmarks/quality.py
 	$(BIN)/python tests/benchmarks/methods.py
 	$(BIN)/python tests/benchmarks/cache.py
+	$(BIN)/python tests/benchmarks/learning_quality.py
+	$(BIN)/python tests/benchmarks/learning_quality.py --strengths
+	$(BIN)/python tests/benchmarks/learning_quality.py --forgetting
+	$(BIN)/python tests/benchmarks/peer_schedules.py
 	$(BIN)/python tests/benchmarks/grounding.py
 	$(BIN)/python tests/benchmarks/rules_engine.py
 	$(BIN)/python tests/benchmarks/rules_scale.py

@@ -38,7 +38,8 @@ def execute(arguments: Namespace) -> int:
     if arguments.write_schedule and speaks():
         if arguments.write_schedule.exists():
             raise OutputError(f"{str(arguments.write_schedule)!r} exists: name another file, or move it away first")
-        write_whole(arguments.write_schedule, written(plan.claims))
+        bringing = {one.owner for one in plan.layout.parameters if one.brought}
+        write_whole(arguments.write_schedule, written(plan.claims, bringing))
     if arguments.json:
         print_json(as_json(plan))
     else:
