@@ -112,7 +112,8 @@ def _measured(prepared: Prepared, engine: Engine, journal: Journal) -> tuple[dic
     for split in engine.examiner.splits:
         found = engine.examiner.reported(split)
         answers = answers or found.answers
-        records += _recorded(prepared, split, found, journal)
+        if split in prepared.examples and split != "train":  # of what was learnt from, disagreements say little
+            records += _recorded(prepared, split, found, journal)
         before = cast("Mapping[str, JSON] | None", engine.before.get(split))
         figures = final_metrics(found, opened.hooks, opened.run, opened.bundle.space, before)
         metrics[split] = figures
