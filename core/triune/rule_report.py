@@ -72,8 +72,8 @@ def rule_report(rules: GroundedRules, split: str, predictions: pd.DataFrame) -> 
     """
     predicted, gold = Cells.of(predictions["predicted"]), Cells.of(predictions["gold"])
     fires = rules.fires[split]
-    said = _tallies(rules, split, predicted)
-    true = _tallies(rules, split, gold)
+    said = tallies(rules, split, predicted)
+    true = tallies(rules, split, gold)
     each: dict[str, JSON] = {}
     for place, rule in enumerate(rules.rules):
         noise = true[place].rate
@@ -106,7 +106,7 @@ def _of_premise(rule: Rule, fires: NDArray[np.bool_], predicted: Cells) -> dict[
     return {"violation_given_premise": held.rate, "vacuous_share": premise.rate}
 
 
-def _tallies(rules: GroundedRules, split: str, cells: Cells) -> list[Tally]:
+def tallies(rules: GroundedRules, split: str, cells: Cells) -> list[Tally]:
     """Return for each rule how often answers break it where it speaks."""
     import numpy as np
 

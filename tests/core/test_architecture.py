@@ -41,7 +41,7 @@ PUBLIC = {
         "triune.conditions",
     ),
     *("triune.examples", "triune.models", "triune.tables", "triune.logic", "triune.testing"),
-    *("triune.adapters", "triune.answers", "triune.guard", "triune.pretrained", "triune.reading"),
+    *("triune.adapters", "triune.answers", "triune.confidences", "triune.guard", "triune.pretrained", "triune.reading"),
     *("triune.schedule_file", "triune.schedules", "triune.seats"),
 }
 PUBLIC_PACKAGES = ("triune.adapters.", "triune.conditions.", "triune.logic.", "triune.testing.")
