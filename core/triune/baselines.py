@@ -148,8 +148,8 @@ def _as_long(loaded: LoadedConfig, prepared: Prepared) -> LoadedConfig:
         update={
             "epochs": float(steps.total),  # an epoch has a step at least
             "max_steps": steps.total,
-            "evaluate_every": training.evaluate_every or steps.per_epoch,
-            "checkpoint_every": training.checkpoint_every or steps.per_epoch,
+            "evaluate_every": training.evaluate_every or steps.between,
+            "checkpoint_every": training.checkpoint_every or steps.between,
         }
     )
     return replace(loaded, run=loaded.run.model_copy(update={"training": longer}))

@@ -110,20 +110,34 @@ def label_set(cell: object) -> tuple[LabelValue, ...] | None:
     return (cell,) if isinstance(cell, str | int) else (str(cell),)
 
 
-def set_aside_validation(data: Data, share: float, generator: np.random.Generator) -> Data:
+VALIDATION, FEWEST = 0.1, 20
+"""The share that is set aside where nothing is said, and how many examples it must make."""
+
+
+def set_aside_validation(data: Data, share: float | None, generator: np.random.Generator) -> Data:
     """Return the data with a stratified share of the training table as its validation table.
 
-    Without a single label none is set aside, as there would be nothing to measure by. Each example counts
-    for its rarest label. A class with fewer than two examples stays in training
+    Without a single label none is set aside, as there would be nothing to measure by; nor where the share is None and
+    the labels are few. Each example counts for its rarest label. A class with fewer than two examples stays in training
     as a whole, and a note names it.
     """
     import numpy as np
 
+    if share == 0:
+        return data
     cells = data.labels("train")
-    if cells is None or all(cell is None for cell in cells):
+    labels = 0 if cells is None else sum(cell is not None for cell in cells)
+    if cells is None or not labels:
         return replace(
             data, notes=(*data.notes, "no training example has a label, so none is set aside for validation")
         )
+    if share is None and labels * VALIDATION < FEWEST:
+        note = (
+            f"{labels} labels are too few to set some aside for validation, so the last model is what you get: "
+            f"give data.valid, or training.validation ({VALIDATION:g} of them), to have the best one chosen"
+        )
+        return replace(data, notes=(*data.notes, note))
+    share = VALIDATION if share is None else share
     strata = list(_strata(list(cells)))
     members: dict[object, list[int]] = {}
     for position, stratum in enumerate(strata):

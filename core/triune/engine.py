@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch  # noqa: TID253 - this module is torch
 
 from triune.accumulation import accumulated, clip
-from triune.batching import Batches, parts_of
+from triune.batching import order_of, parts_of
 from triune.checkpoint import Checkpoints, Snapshot
 from triune.collapse import GRACE
 from triune.dropout import fast_dropout
@@ -23,6 +23,7 @@ from triune.hookspecs import ParameterFreezing
 from triune.optimisation import Group, adamw, freeze_all, move_to, moved, param_groups, rate_of
 from triune.optimizer_state import optimizer_state, restore_optimizer
 from triune.planning import DEFAULT_METRIC
+from triune.selection import Standing, is_better, log_loss
 from triune.signals import Interrupted, Listener
 from triune.state import join_state, random_state, set_random_state, split_state
 from triune.types import Step
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from triune.evaluation import Answers
+    from triune.evaluation import Answers, Evaluation
     from triune.journal import Journal
     from triune.prepared import Prepared
     from triune.types import JSON
@@ -47,6 +48,8 @@ class Progress:
     saved: int = 0  # the step of the last checkpoint
     best: float | None = None
     best_step: int = 0
+    best_loss: float = 0.0  # the log loss of that model, which decides among ties of a tiny validation table
+    highest: float = 0.0  # the best value of all evaluations
     disappointments: int = 0  # evaluations in a row that were no better
     ended: tuple[int, ...] = ()  # the steps at which phases ended
     seconds: float = 0.0  # spent learning, over all resumes
@@ -73,11 +76,7 @@ class Engine:
         self.optimizer = decided[1] if decided else adamw(groups)
         self.parameters = dict(self.model.named_parameters())
         self.names = {parameter: name for name, parameter in self.parameters.items()}
-        self.order = Batches(
-            prepared.examples["train"].lengths,
-            self.training.batch_size,
-            self.training.seed if self.training.data_seed is None else self.training.data_seed,
-        )
+        self.order = order_of(self.training, prepared.examples["train"])
         self._epoch: tuple[int, list[NDArray[np.int64]]] | None = None  # the order in use, a pure function's value
         self.examiner = Examiner(prepared, listener.obey)
         self.progress = Progress()
@@ -164,7 +163,7 @@ class Engine:
                 self.journal.tell(Cached(self.now, split, activations.blocks, seconds))
 
     def _evaluate_if_due(self) -> None:
-        every = self.training.evaluate_every or self.order.per_epoch
+        every = self.training.evaluate_every or self.plan.steps.between
         step = self.progress.step
         if step == self.progress.evaluated or not (step % every == 0 or step == self.plan.steps.total):
             return
@@ -178,16 +177,30 @@ class Engine:
         """Measure the model on the validation table, and keep it if it is the best so far."""
         found = self.examiner.evaluate("valid")
         metrics = found.metrics
-        value = number(metrics, self.metric) if self.metric in metrics else None
-        margin = self.training.early_stopping.min_delta if self.training.early_stopping else 0.0
-        better = value is not None and (self.progress.best is None or value > self.progress.best + margin)
+        better = self.metric in metrics and self._improves(found)
         if better:
-            self.progress = replace(self.progress, best=value, best_step=self.progress.step, disappointments=0)
             self._save_best()
         else:
             self.progress = replace(self.progress, disappointments=self.progress.disappointments + 1)
         self.journal.tell(Evaluated(self.now, "valid", metrics, better))
         return found.answers
+
+    def _improves(self, found: Evaluation) -> bool:
+        """Return whether this is the best model so far, and remember how it does."""
+        progress, space = self.progress, self.prepared.opened.bundle.space
+        loss = log_loss(found.answers, self.prepared.examples["valid"], space)
+        new, labelled = Standing(number(found.metrics, self.metric), loss), int(number(found.metrics, "labelled"))
+        highest = new.value if progress.best is None else max(progress.highest, new.value)
+        margin = self.training.early_stopping.min_delta if self.training.early_stopping else 0.0
+        better = progress.best is None or is_better(
+            new, Standing(progress.best, progress.best_loss), progress.highest, labelled, margin
+        )
+        self.progress = replace(progress, highest=highest)
+        if better:
+            self.progress = replace(
+                self.progress, best=new.value, best_loss=loss, best_step=progress.step, disappointments=0
+            )
+        return better
 
     def _watch(self, answers: Sequence[Answers] | None) -> None:
         """Say it, once, where one label has taken over the predictions."""
@@ -235,7 +248,7 @@ class Engine:
         return ""
 
     def _save_if_due(self) -> None:
-        every = self.training.checkpoint_every or self.order.per_epoch
+        every = self.training.checkpoint_every or self.plan.steps.between
         if self.progress.step != self.progress.saved and (self.progress.step % every == 0 or self._ended()):
             self.save()
 

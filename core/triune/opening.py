@@ -118,7 +118,7 @@ def load(run: Run, hooks: Hooks) -> Data:
     for split in ("train", *data.splits):
         if split not in data.splits or not len(data.splits[split]):
             raise DataError(f"{data.place(split)}: the {split} table has no examples: give it some")
-    if "valid" not in data.splits and run.config.training.validation:
+    if "valid" not in data.splits:
         data = set_aside_validation(data, run.config.training.validation, run.generators.numpy("validation"))
     prepared = hooks.chain(RunLifecycle.prepare_data, "data", data, run=run)
     owners = hooks.implementers(RunLifecycle.prepare_data)

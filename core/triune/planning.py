@@ -64,6 +64,7 @@ class Steps:
     batch: int
     accumulate: int
     warmup: int
+    between: int  # evaluations, and checkpoints, where the configuration says nothing of them
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triune.activations import Activations
+from triune.batching import order_of
 from triune.collapse import watch_of
 from triune.errors import PlanError, listed, nearest
 from triune.hookspecs import LossComposition, ParameterFreezing
@@ -97,7 +98,7 @@ def prepare(
         LossComposition.loss_terms, run=run, rules=rules, layout=opened.layout, train=train, bundle=opened.bundle
     )
     terms, term_problems = planned_terms(owned_terms)
-    steps = steps_of(run, len(train))
+    steps = steps_of(run, order_of(run.config.training, train).per_epoch)
     length = RunLength(steps.total, steps.per_epoch)
     claims = hooks.collect(ParameterFreezing.claim_parameters, run=run, layout=opened.layout, length=length)
     groups, claim_problems = planned_groups(opened.layout, claims, steps.total, steps.per_epoch)
@@ -157,13 +158,27 @@ def _settings(plugin: NamedPlugin) -> dict[str, object]:
     return {key: value for key, value in settings.items() if not isinstance(value, Path)}
 
 
-def steps_of(run: Run, examples: int) -> Steps:
-    """Return how long the run is."""
+EPOCHS, FEWEST, EVALUATIONS = 3.0, 100, 10
+"""Passes over the examples where nothing is said, the steps that they make at the least, and then evaluations."""
+
+
+def steps_of(run: Run, per_epoch: int) -> Steps:
+    """Return how long the run is, `per_epoch` steps a pass over the examples.
+
+    Three passes over a few labels are a few steps; more of them is what small tables want (Zhang et al. 2021).
+    """
     training = run.config.training
-    per_epoch = max(ceil(examples / training.batch_size), 1)
-    total = min(ceil(training.epochs * per_epoch), training.max_steps or sys.maxsize)
+    asked = ceil((training.epochs or EPOCHS) * per_epoch)
+    raised = training.epochs is None and asked < FEWEST
+    total = min(FEWEST if raised else asked, training.max_steps or sys.maxsize)
     return Steps(
-        total / per_epoch, per_epoch, total, training.batch_size, training.accumulate, round(training.warmup * total)
+        epochs=total / per_epoch,
+        per_epoch=per_epoch,
+        total=total,
+        batch=training.batch_size,
+        accumulate=training.accumulate,
+        warmup=round(training.warmup * total),
+        between=ceil(total / EVALUATIONS) if raised else per_epoch,
     )
 
 

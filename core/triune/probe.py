@@ -73,7 +73,7 @@ def _gradients(objective: Objective, batch: Batch) -> tuple[int, list[str]]:
     def note(tensor: Tensor) -> Tensor:
         if tensor.data_ptr() not in parameters:
             kept[tensor.data_ptr()] = max(kept.get(tensor.data_ptr(), 0), tensor.nbytes)
-        return tensor
+        return tensor.detach()  # an operation's own output would hold the graph that holds it, for ever
 
     problems = []
     objective.train()

@@ -67,7 +67,9 @@ class Training(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    epochs: Annotated[Real, Field(gt=0)] = Field(3.0, description="How often the examples are gone through.")
+    epochs: Annotated[Real, Field(gt=0)] | None = Field(
+        None, description="Passes over the examples. null: 3, or as many as make 100 steps if that is more."
+    )
     max_steps: Count | None = Field(None, description="Optimiser steps after which training ends, if that is sooner.")
     batch_size: Count = Field(32, description="Examples an optimiser step learns from.")
     accumulate: Count = Field(1, description="Parts a batch is split into; the result is the same, memory falls.")
@@ -101,11 +103,20 @@ class Training(BaseModel):
     dropout: Literal["fast", "torch"] = Field(
         "fast", description="Who draws dropout masks: a fast generator of ours, or torch, whose numbers others know."
     )
-    validation: Annotated[Real, Field(ge=0, lt=1)] = Field(
-        0.1, description="Share of train set aside, stratified, when no valid table is given. 0: none."
+    labelled_share: Annotated[Real, Field(gt=0, lt=1)] | None = Field(
+        None,
+        description="The share of each batch whose examples have a label of the table's own; labelled or unlabelled "
+        "ones are repeated as that takes. null: as many as there happen to be.",
     )
-    evaluate_every: Count | None = Field(None, description="Steps between evaluations. null: each epoch.")
-    checkpoint_every: Count | None = Field(None, description="Steps between checkpoints. null: each epoch.")
+    validation: Annotated[Real, Field(ge=0, lt=1)] | None = Field(
+        None, description="Share of train set aside without a valid table. null: 0.1, if that makes 20 examples."
+    )
+    evaluate_every: Count | None = Field(
+        None, description="Steps between evaluations. null: each epoch, or a tenth of a run that null epochs made long."
+    )
+    checkpoint_every: Count | None = Field(
+        None, description="Steps between checkpoints. null: as often as there are evaluations by default."
+    )
     early_stopping: EarlyStopping | None = Field(
         EarlyStopping(), description="When to stop before the last epoch. null: never."
     )

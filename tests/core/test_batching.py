@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from triune.batching import Batches, by_length, parts_of
+from triune.batching import Batches, Mix, by_length, parts_of
 
 lengths = st.lists(st.integers(1, 300), min_size=1, max_size=500).map(np.asarray)
 
@@ -60,3 +60,33 @@ def test_evaluation_goes_from_long_to_short():
 @pytest.mark.parametrize("size", [1, 3, 8])
 def test_an_epoch_of_one_example_is_one_batch(size):
     assert [rows.tolist() for rows in Batches(np.array([7]), size, 0).of_epoch(0)] == [[0]]
+
+
+@given(
+    st.integers(1, 40),
+    st.integers(1, 200),
+    st.floats(0.05, 0.95),
+    st.integers(1, 33),
+    st.integers(0, 3),
+)
+def test_a_batch_has_its_share_of_labels_and_an_epoch_every_example(some, others, share, size, epoch):
+    labelled = np.arange(some + others) < some
+    mix = Mix(labelled, share)
+    found = Batches(np.arange(some + others) % 17 + 1, size, 0, mix)
+    batches = found.of_epoch(epoch)
+    assert len(batches) == found.per_epoch
+    assert sum(map(len, batches)) == sum(mix.counts)
+    assert set(np.concatenate(batches).tolist()) == set(range(some + others))
+    counted = [(int(labelled[rows].sum()), int((~labelled[rows]).sum())) for rows in batches]
+    for kind in zip(*counted, strict=True):
+        assert max(kind) - min(kind) <= 1
+    assert max(map(len, batches)) <= size
+
+
+@given(st.integers(1, 40), st.integers(1, 200), st.floats(0.05, 0.95))
+def test_only_the_kind_that_is_short_of_its_share_is_repeated(some, others, share):
+    counts = Mix(np.arange(some + others) < some, share).counts
+    assert counts[0] == some or counts[1] == others
+    assert counts[0] >= some
+    assert counts[1] >= others
+    assert abs(counts[0] - share * sum(counts)) <= 1

@@ -58,6 +58,18 @@ def trained(tmp_path, *methods, name="run", resume=None, observers=(), task=None
     )
 
 
+def test_no_tensor_of_a_run_outlives_it(tmp_path):
+    import gc
+
+    def alive():
+        gc.collect()
+        return sum(issubclass(type(one), torch.Tensor) and one.grad_fn is not None for one in gc.get_objects())
+
+    before = alive()
+    trained(tmp_path)
+    assert alive() == before
+
+
 def final(tmp_path, name="run"):
     from safetensors.torch import load_file
 

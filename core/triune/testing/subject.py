@@ -24,6 +24,7 @@ SEED = 42
 TRAINING: Mapping[str, object] = {
     "max_steps": 12,
     "epochs": 12,
+    "validation": 0.1,
     "accumulate": 2,
     "evaluate_every": 5,
     "checkpoint_every": 12,

@@ -20,6 +20,7 @@ TRAINING: Mapping[str, object] = {
     "learning_rate": 0.01,
     "threads": 1,
     "device": "cpu",
+    "validation": 0.1,
     "baselines": False,
 }
 
