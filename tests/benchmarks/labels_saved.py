@@ -47,24 +47,38 @@ def every_job(sets: Sequence[str], counts: Sequence[int]) -> list[Job]:
     return [job for job in [*first, *sorted(rest, key=lambda job: job.seed)] if job.labels in counts]
 
 
-def values(done: Mapping[Job, Row], name: str, count: int, arm: str, figures: str = "metrics") -> list[float]:
-    """Return what the seeds of one arm measured."""
-    rows = [done.get(Job(name, count, seed, arm)) for seed in seeds_of(count)]
+def values(
+    done: Mapping[Job, Row],
+    name: str,
+    count: int,
+    arm: str,
+    seeds: Sequence[int] | None = None,
+    figures: str = "metrics",
+) -> list[float]:
+    """Return what the seeds of one arm measured: all that were run, or some."""
+    rows = [done.get(Job(name, count, seed, arm)) for seed in (seeds_of(count) if seeds is None else seeds)]
     return [row[figures][SETS[name].metric] for row in rows if row and SETS[name].metric in row[figures]]
+
+
+def common(done: Mapping[Job, Row], name: str) -> list[int]:
+    """Return the seeds of which both sides of the headline were run."""
+    sides = ((HEADLINE, "self"), (REFERENCE, "learning"))
+    return [seed for seed in MANY if all(Job(name, count, seed, arm) in done for count, arm in sides)]
 
 
 def lines_of_table(done: Mapping[Job, Row], sets: Sequence[str], counts: Sequence[int]) -> Iterator[str]:
     """Yield the tables as Markdown: the headline, then the curves."""
     yield f"| set, metric | learning {HEADLINE} | learning {HEADLINE}, projected | with rules {HEADLINE} | " + (
-        f"learning {REFERENCE} | difference | seeds |"
+        f"learning {REFERENCE} | difference, common seeds | seeds |"
     )
     yield "|---|---:|---:|---:|---:|---:|---:|"
     for name in sets:
         few, many = values(done, name, HEADLINE, "learning"), values(done, name, REFERENCE, "learning")
         ruled = values(done, name, HEADLINE, "self")
-        difference = f"{100 * (mean(ruled) - mean(many)):+.1f}" if ruled and many else "–"
-        cells = [few, values(done, name, HEADLINE, "learning", "projection"), ruled, many]
-        seeds = "/".join(str(len(one)) for one in cells[::2])
+        both = [values(done, name, *one, common(done, name)) for one in ((HEADLINE, "self"), (REFERENCE, "learning"))]
+        difference = f"{100 * (mean(both[0]) - mean(both[1])):+.1f}" if all(both) else "–"
+        cells = [few, values(done, name, HEADLINE, "learning", figures="projection"), ruled, many]
+        seeds = f"{len(few)}/{len(ruled)}/{len(many)}"
         yield f"| {name}, {SETS[name].metric} | {' | '.join(map(summary, cells))} | {difference} | {seeds} |"
     yield ""
     yield f"| set | arm | {' | '.join(map(str, counts))} |"

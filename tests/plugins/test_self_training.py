@@ -14,7 +14,6 @@ from tests.plugins.policies import SPACES, STEP, batch_of, every_answer, grounde
 from tests.support import Tables, ToyTask, config, plugins, table
 from triune import Label, Rule, SoftFormula, TermValues, TextMatches, hookimpl
 from triune.confidences import lift
-from triune.data import Data
 from triune.errors import PlanError
 from triune.events import Stepped
 from triune.guard import Guard
@@ -26,7 +25,6 @@ from triune.types import ALWAYS, Seat, Step
 from triune_end_to_end import EndToEnd
 from triune_self_training import SelfTraining
 from triune_self_training.learning import SelfTaught, certainty, of_labels, sharpened, unlabelled_marginals
-from triune_self_training.repeating import repeated
 from triune_self_training.targets import Targets
 from triune_top_layers import TopLayers
 from triune_weak_labels import WeakLabels
@@ -199,25 +197,6 @@ def test_labels_that_rules_decided_count_until_their_time_is_over():
     assert (late.mask > 0).tolist() == [True, False, False]
 
 
-# Labelled rows, repeated.
-
-
-def test_labelled_rows_are_repeated_to_their_share_and_keep_their_places():
-    train = table(20)
-    train.loc[4:, "label"] = None
-    unlabelled = table(24, seed=2).drop(columns="label")
-    data = Data({"train": train, "unlabelled": unlabelled}, {"text": "text", "label": "label"})
-    found = repeated(data, 0.5).train
-    assert found["label"].notna().sum() == 40
-    assert set(found.index[found["label"].notna()]) == {0, 1, 2, 3}
-    assert found.iloc[:20].equals(train)
-
-
-def test_where_labels_are_many_already_nothing_is_repeated():
-    data = Data({"train": table(20), "unlabelled": table(20)}, {"text": "text", "label": "label"})
-    assert repeated(data, 0.5) is None
-
-
 # In a run.
 
 
@@ -250,7 +229,14 @@ def few(rows=64, labelled=8):
 def trained(folder, method, *rules, task=None, train=None, **changes):
     """Return the weights after a run on few labels, and what it found on the test table."""
     data = Tables(train=few() if train is None else train, test=table(60, seed=1))
-    changes = {"epochs": 6, "early_stopping": None, "keep_best": False, "validation": 0.0, **changes}
+    changes = {
+        "epochs": 8,
+        "labelled_share": 0.5,
+        "early_stopping": None,
+        "keep_best": False,
+        "validation": 0.0,
+        **changes,
+    }
     events = []
     done = triune.run(
         config("all", "s", "r", **changes),
@@ -282,6 +268,16 @@ def test_the_plan_says_which_rules_labels_correct():
     )
     said = " ".join(str(plan).split())
     assert "estimated from 24 labelled examples, lower for 'warm is cold' 0.90 → 0.16 (0 of 12 right)" in said
+
+
+@pytest.mark.parametrize(("share", "said"), [(None, True), (0.5, False)])
+def test_the_plan_says_where_labels_would_be_in_few_batches(share, said):
+    data = Tables(train=few(), test=table(8))
+    settings = {"validation": 0.0, "labelled_share": share}
+    plan = triune.plan(
+        config("all", "s", "r", **settings), plugins=plugins(None, data, s=self_training(), r=Rules(WARM, COLD))
+    )
+    assert ("12% of the examples have a label" in " ".join(str(plan).split())) == said
 
 
 def test_a_function_of_outputs_is_left_out_and_named():
@@ -324,7 +320,7 @@ def test_accumulated_parts_learn_as_the_whole(tmp_path):
     ("changes", "company"),
     [
         ({}, {}),
-        ({"guard": 0, "sharpness": 2.0, "min_confidence": 0.6, "labelled_share": None}, {}),
+        ({"guard": 0, "sharpness": 2.0, "min_confidence": 0.6}, {}),
         ({"estimate": False, "certainty": False}, {"toy": lambda: ToyTask(multi_label=True)}),
         ({"rule_labels_until": 0.5}, {"votes": lambda: WeakLabels(WeakLabels.Config())}),
     ],

@@ -1,6 +1,6 @@
 """The method `self-training`: text without labels is learnt from what the model believes and rules say of it.
 
-`targets` is what is learnt, `learning` how much of it counts, `repeating` keeps labels in every batch.
+`targets` is what is learnt, `learning` how much of it counts.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from triune import Data, Event, GroundedRules
+    from triune import Event, GroundedRules, Run
     from triune.examples import Examples
     from triune.seats import Seated
 
@@ -62,13 +62,6 @@ class SelfTraining:
             allow_inf_nan=False,
             description="With estimate: how many labelled examples the prior of a rule is worth.",
         )
-        labelled_share: float | None = Field(
-            0.5,
-            gt=0,
-            lt=1,
-            description="Labelled rows are repeated until they are this share of the training examples. null: as "
-            "the tables have it.",
-        )
         rule_labels_until: float = Field(
             0.2,
             ge=0,
@@ -82,21 +75,14 @@ class SelfTraining:
         self.guard: Guard | None = None
 
     @hookimpl
-    def prepare_data(self, data: Data) -> Data | None:
-        """Repeat labelled rows, where much more text has no label."""
-        from triune_self_training.repeating import repeated
-
-        return None if self.config.labelled_share is None else repeated(data, self.config.labelled_share)
-
-    @hookimpl
-    def loss_terms(self, rules: GroundedRules, train: Examples) -> Iterable[LossTerm]:
+    def loss_terms(self, run: Run, rules: GroundedRules, train: Examples) -> Iterable[LossTerm]:
         """Contribute "self-training", and "self-training-prior", its guard; "labels" where rules decided some.
 
         Raises:
             PlanError: there is no text without a label, nothing to begin from, or hard rules leave no answer.
             RuleCostError: exact inference would exceed the budget.
         """
-        from triune_self_training.learning import SelfTaught, of_labels, unlabelled_marginals
+        from triune_self_training.learning import SelfTaught, mixing, of_labels, unlabelled_marginals
         from triune_self_training.targets import prior_of, targets_of
 
         assert rules.space is not None
@@ -106,6 +92,7 @@ class SelfTraining:
         self.guard, said = guard_of(self.config, rules.space, train)
         marginals = prior_of(self.config, rules.space, train)
         taught = SelfTaught(targets, self.guard, marginals, self.config)
+        note = "; ".join([note, *mixing(train, run.config.training.labelled_share)])
         yield LossTerm("self-training", taught, weight=self.config.weight, note=note)
         if self.guard:
             yield LossTerm(

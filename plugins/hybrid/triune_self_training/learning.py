@@ -10,16 +10,20 @@ from triune import TermValues
 from triune.seats import own_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from torch import Tensor
 
     from triune import Batch, Outputs, Step
+    from triune.examples import Examples
     from triune.guard import Guard
     from triune.spaces import OutputSpace
     from triune_self_training.targets import Targets
 
 SMALLEST = 1e-7
+
+SCARCE = 0.2
+"""The share of labelled examples below which many batches of usual size hold few labels."""
 
 
 class Strictness(Protocol):
@@ -129,3 +133,10 @@ def of_labels(until: float) -> Callable[[Step, Batch, Outputs], TermValues]:
         return TermValues(values, counts * batch.targets.any(-1) if outputs.mask is not None else counts)
 
     return compute
+
+
+def mixing(train: Examples, share: float | None) -> Iterator[str]:
+    """Yield what the plan says where labels would be in few batches, as nothing mixes labelled and other text."""
+    labelled = float((train.gold > 0).mean())
+    if share is None and 0 < labelled < SCARCE:
+        yield f"{labelled:.0%} of the examples have a label: training.labelled_share 0.5 puts labels into every batch"
