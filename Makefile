@@ -67,6 +67,7 @@ bench: install ## measure everything: light commands, speed, quality, methods, t
 	$(BIN)/python tests/benchmarks/rules_step.py
 	$(BIN)/python tests/benchmarks/hard_rules.py
 	$(BIN)/python tests/benchmarks/rules_pay.py
+	$(BIN)/python tests/benchmarks/labels_saved.py
 	$(BIN)/python tests/benchmarks/hu.py
 	$(BIN)/python tests/benchmarks/compare_trec.py
 

@@ -87,8 +87,8 @@ def rule_report(
     """
     predicted, gold = Cells.of(predictions["predicted"]), Cells.of(predictions["gold"])
     fires = rules.fires[split]
-    said = _tallies(rules, split, predicted)
-    true = _tallies(rules, split, gold)
+    said = tallies(rules, split, predicted)
+    true = tallies(rules, split, gold)
     believed = {} if truths is None else dict(zip(soft_places(rules), truths, strict=True))
     each: dict[str, JSON] = {}
     for place, rule in enumerate(rules.rules):
@@ -133,7 +133,7 @@ def _of_premise(rule: Rule, fires: NDArray[np.bool_], predicted: Cells) -> dict[
     return {"violation_given_premise": held.rate, "vacuous_share": premise.rate}
 
 
-def _tallies(rules: GroundedRules, split: str, cells: Cells) -> list[Tally]:
+def tallies(rules: GroundedRules, split: str, cells: Cells) -> list[Tally]:
     """Return for each rule how often answers break it where it speaks."""
     import numpy as np
 

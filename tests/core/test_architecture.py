@@ -55,8 +55,8 @@ PUBLIC = {
         "triune.conditions",
     ),
     *("triune.examples", "triune.models", "triune.tables", "triune.logic", "triune.testing"),
-    *("triune.adapters", "triune.answers", "triune.guard", "triune.pretrained", "triune.reading"),
-    *("triune.schedule_file", "triune.schedules", "triune.seats", "triune.strategies"),
+    *("triune.adapters", "triune.answers", "triune.confidences", "triune.guard", "triune.pretrained"),
+    *("triune.reading", "triune.schedule_file", "triune.schedules", "triune.seats", "triune.strategies"),
 }
 PUBLIC_PACKAGES = ("triune.adapters.", "triune.conditions.", "triune.logic.", "triune.testing.")
 HEAVY = {"torch", "transformers", "pandas", "sklearn", "numpy", "datasets", "imblearn", "safetensors", "tokenizers"}
