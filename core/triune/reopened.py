@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from triune.data import Data
     from triune.evaluation import Evaluation
     from triune.examples import Examples
+    from triune.opening import Opened
     from triune.spaces import OutputSpace
     from triune.types import JSON
 
@@ -56,6 +57,16 @@ class Found:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Reopened:
+    """A finished run, and a table as its test table."""
+
+    loaded: LoadedConfig
+    finished: FinishedRun
+    opened: Opened
+    data: Data
+
+
 def measured(folder: Path, source: str | Path | pd.DataFrame, plugins: Mapping[str, object] | None = None) -> Found:
     """Return the predictions of a finished run for a table, and its metrics over the rows that have a label."""
     return _found(folder, source, plugins, lambda data: data, final_metrics)
@@ -77,6 +88,31 @@ def _found(
     seen: Callable[[Data], Data],
     judged: Callable[[Evaluation, Examples, Hooks, Run, OutputSpace, GroundedRules], dict[str, JSON]],
 ) -> Found:
+    again = reopened(folder, source, plugins, seen)
+    opened, data, finished = again.opened, again.data, again.finished
+    run, hooks = opened.run, opened.hooks
+    asked = "label" in data.roles or hooks.implementers(RuleApplication.constrain_outputs)
+    # a prediction that no rule takes part in needs none of the columns that rules ask for
+    rules = opened.grounded(data) if asked else GroundedRules((), {}, space=finished.space)
+    objective = objective_of(opened, rules, {})
+    objective.eval()
+    examples = encode(opened.bundle, data)[SPLIT]
+    found = evaluate_split(objective.outputs, examples, data.splits[SPLIT].index, hooks, run, finished.space, rules)
+    metrics = judged(found, examples, hooks, run, finished.space, rules)
+    return Found(data.place(SPLIT), data.splits[SPLIT], found.predictions, metrics, data.tokenised, examples.notes)
+
+
+def reopened(
+    folder: Path,
+    source: str | Path | pd.DataFrame,
+    plugins: Mapping[str, object] | None = None,
+    seen: Callable[[Data], Data] = _without_labels,
+) -> Reopened:
+    """Return a finished run with its model and its rules, and the table that it is to be used on.
+
+    Raises:
+        TriuneError: the folder holds no finished run, or the table cannot be used.
+    """
     place = Folder(folder)
     facts = place.facts()
     loaded = _configuration(place, facts, plugins)
@@ -89,16 +125,7 @@ def _found(
         raise OutputError(f"{str(finished.model)!r} holds no model: run again with another output")
     run, hooks = started(loaded, finished=finished)
     data = seen(_table(source, hooks, run))
-    opened = build(run, hooks, data)
-    asked = "label" in data.roles or hooks.implementers(RuleApplication.constrain_outputs)
-    # a prediction that no rule takes part in needs none of the columns that rules ask for
-    rules = opened.grounded(data) if asked else GroundedRules((), {}, space=finished.space)
-    objective = objective_of(opened, rules, {})
-    objective.eval()
-    examples = encode(opened.bundle, data)[SPLIT]
-    found = evaluate_split(objective.outputs, examples, data.splits[SPLIT].index, hooks, run, finished.space, rules)
-    metrics = judged(found, examples, hooks, run, finished.space, rules)
-    return Found(data.place(SPLIT), data.splits[SPLIT], found.predictions, metrics, data.tokenised, examples.notes)
+    return Reopened(loaded, finished, build(run, hooks, data), data)
 
 
 def _configuration(place: Folder, facts: Mapping[str, JSON], plugins: Mapping[str, object] | None) -> LoadedConfig:

@@ -46,7 +46,7 @@ PUBLIC = {
 }
 PUBLIC_PACKAGES = ("triune.adapters.", "triune.conditions.", "triune.logic.", "triune.testing.")
 HEAVY = {"torch", "transformers", "pandas", "sklearn", "numpy", "datasets", "imblearn", "safetensors", "tokenizers"}
-HEAVY |= {"peft"}
+HEAVY |= {"peft", "captum", "matplotlib"}
 
 
 def python_files(*folders: Path) -> list[Path]:
@@ -152,10 +152,11 @@ def test_importing_triune_imports_nothing_heavy_and_no_pydantic():
 
 def test_the_public_names_are_these():
     assert triune.__all__ == [
-        *("ALL", "ALWAYS", "Batch", "Bundle", "Data", "Event", "Formula", "GroundedRules", "Label", "LossTerm"),
+        *("ALL", "ALWAYS", "Batch", "Bundle", "Data", "Event", "Explanation", "Formula", "GroundedRules", "Label"),
+        "LossTerm",
         *("ModelLayout", "Outputs", "ParamGroup", "ParameterClaim", "Result", "Rule", "RuleLabels", "Run", "Schedule"),
-        *("Seat", "SoftFormula", "Source", "Step", "TermValues", "TextMatches", "TriuneError", "evaluate", "hookimpl"),
-        *("plan", "predict", "rule", "run"),
+        *("Seat", "SoftFormula", "Source", "Step", "TermValues", "TextMatches", "TriuneError", "evaluate", "explain"),
+        *("hookimpl", "plan", "predict", "rule", "run"),
     ]
 
 

@@ -18,6 +18,7 @@ VERBS = {
     "run": "fine-tune a model as a configuration says",
     "evaluate": "measure a finished run on a labelled table",
     "predict": "predict the labels of a table, or of texts from standard input",
+    "explain": "say why a finished run labels a text as it does: rules, words, nearest training examples",
     "rules": "check rules on a table before any training: where they fire, whether they are right, and agree",
     "plugins": "list the plugins that are installed, and why one is not available",
     "schema": "print the JSON Schema of a configuration, for completion in an editor",
