@@ -315,3 +315,17 @@ def test_a_folder_without_a_run_and_more_texts_than_can_be_explained_are_refused
         triune.explain(made / "run", ["red"] * 101)
     with pytest.raises(DataError, match="there is no text to explain"):
         triune.explain(made / "run", [])
+
+
+def test_of_many_rules_those_that_are_not_left_out_one_at_a_time_are_told(tmp_path, tiny_model):
+    many = [Rule(f"r{place}", Label("warm"), confidence=0.6) for place in range(45)]
+    says = Says(*many, Rule("red", Label("cold"), TextMatches(lambda text: "red" in text), confidence=0.8))
+    settings = config(tiny_model, methods=["end-to-end", "says"])
+    run = triune.run(settings, data=table(24), plugins={"says": says}, output=tmp_path / "run").folder
+    found = triune.explain(run, "red", steps=0, nearest=0, plugins={"says": says})
+    rules = found.rules.set_index("rule")
+    assert rules["with"].notna().all()
+    assert rules["without"].notna().sum() == 40
+    assert pd.notna(rules.loc["red", "without"])  # it has a condition, so it goes first
+    (note,) = [note for note in found.notes if "left out one at a time" in note]
+    assert note.startswith("6 rules of 46 that fire")
