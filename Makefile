@@ -23,8 +23,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[all]" --group dev --group docs
 	@touch $@
 
-demo: install ## rules only, labels only, both: three runs on the example messages, and one table
-	$(BIN)/python examples/three_ways.py
+demo: install ## from rules, from labels, from both: five ways of learning on the example messages, in one table
+	$(BIN)/triune compare examples/customer_service/compare.yaml --output runs/demo-compare --overwrite
 	@echo "(triune is in .venv/bin; . .venv/bin/activate puts it on the path)"
 
 test: install ## run all tests
@@ -57,13 +57,19 @@ bench: install ## measure everything: light commands, speed, quality, methods, t
 	$(BIN)/python tests/benchmarks/quality.py
 	$(BIN)/python tests/benchmarks/methods.py
 	$(BIN)/python tests/benchmarks/cache.py
+	$(BIN)/python tests/benchmarks/learning_quality.py
+	$(BIN)/python tests/benchmarks/learning_quality.py --strengths
+	$(BIN)/python tests/benchmarks/learning_quality.py --forgetting
+	$(BIN)/python tests/benchmarks/peer_schedules.py
 	$(BIN)/python tests/benchmarks/grounding.py
 	$(BIN)/python tests/benchmarks/rules_engine.py
 	$(BIN)/python tests/benchmarks/rules_scale.py
 	$(BIN)/python tests/benchmarks/rules_step.py
 	$(BIN)/python tests/benchmarks/hard_rules.py
 	$(BIN)/python tests/benchmarks/rules_pay.py
+	$(BIN)/python tests/benchmarks/labels_saved.py
 	$(BIN)/python tests/benchmarks/hu.py
+	$(BIN)/python tests/benchmarks/compare_trec.py
 
 check: lint docs examples test ## what CI runs
 

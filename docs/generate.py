@@ -19,6 +19,7 @@ from unittest.mock import patch
 from pydantic import BaseModel
 
 import triune
+from triune import strategies
 from triune.catalog import KEYS, Entry, installed
 from triune.hookspecs import SPECIFICATIONS
 from triune.settings import RunConfig, Training
@@ -54,6 +55,7 @@ PUBLIC_MODULES = (
         "documents",
         "errors",
         "adapters",
+        "strategies",
         "testing",
     ),
 )
@@ -192,7 +194,8 @@ def kind(schema: Mapping[str, object], shared: Mapping[str, Mapping[str, object]
     if schema.get("type") == "array":
         return f"a list: {kind(schema.get('items', {}), shared)}"
     if schema.get("type") == "object":
-        return f"a mapping to: {kind(schema.get('additionalProperties', {}), shared)}"
+        inside = schema.get("additionalProperties")
+        return f"a mapping to: {kind(inside if isinstance(inside, dict) else {}, shared)}"
     word = {
         "integer": "whole number",
         "number": "number",
@@ -266,6 +269,18 @@ def plugins() -> Iterator[str]:
         install = f'`pip install "triune[{extra}]"`' if extra else ""
         what = cell(first_line(entry.load()))
         yield f"| [{entry.name}](#{entry.name}) | `{KEYS[entry.family]}:` | {what} | {install} |"
+    yield from (
+        "",
+        "## Strategies",
+        "",
+        "What [`triune compare`](../how-to/compare-strategies.md) sets beside one another.",
+    )
+    yield from ("", "| strategy | learns from | what it does | needs | default |", "|---|---|---|---|---|")
+    for entry in strategies.entries():
+        if entry.distribution == "triune":
+            one = strategies.loaded(entry)
+            needs, default = ", ".join(sorted(one.needs)), "yes" if one.default else ""
+            yield f"| `{one.name}` | {one.family} | {cell(one.summary)} | {needs} | {default} |"
     for entry in ours():
         readme = folder_of(entry) / "README.md"
         yield from ("", f"```{{include}} {Path('../..') / readme.relative_to(ROOT)}", ":heading-offset: 1", "```")

@@ -10,7 +10,7 @@ __all__ = ["WORDS", "All", "Blocks", "Tables", "ToyTask", "config", "encode", "p
 def config(*methods, data=("tables",), **training):
     """Return a configuration of a toy run, quick and on one thread."""
     settings = {"epochs": 2, "batch_size": 8, "learning_rate": 0.01, "threads": 1, "device": "cpu"}
-    settings = {**settings, "validation": 0.1, "baselines": False, **training}
+    settings = {**settings, "validation": 0.1, "baselines": False, "report": "off", **training}
     return {"task": "toy", "data": list(data), "methods": list(methods) or ["all"], "training": settings}
 
 

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from triune.comparing import Comparison, compare
     from triune.context import Run
     from triune.data import Data, Source
     from triune.errors import TriuneError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from triune.result import Result
     from triune.runs import evaluate, explain, plan, predict, run
     from triune.schedules import Schedule
+    from triune.strategies import Strategy
     from triune.types import (
         ALL,
         ALWAYS,
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "comparing": ["Comparison", "compare"],
     "context": ["Run"],
     "data": ["Data", "Source"],
     "errors": ["TriuneError"],
@@ -55,6 +58,7 @@ _HOME = {
     "result": ["Result"],
     "runs": ["evaluate", "explain", "plan", "predict", "run"],
     "schedules": ["Schedule"],
+    "strategies": ["Strategy"],
     "types": [
         "ALL", "ALWAYS", "Batch", "Bundle", "GroundedRules", "LossTerm", "ModelLayout", "Outputs",
         "ParamGroup", "ParameterClaim", "Rule", "RuleLabels", "Seat", "Step", "TermValues", "TextMatches",
@@ -63,10 +67,10 @@ _HOME = {
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
-    "ALL", "ALWAYS", "Batch", "Bundle", "Data", "Event", "Explanation", "Formula", "GroundedRules", "Label",
-    "LossTerm", "ModelLayout", "Outputs", "ParamGroup", "ParameterClaim", "Result", "Rule", "RuleLabels", "Run",
-    "Schedule", "Seat", "SoftFormula", "Source", "Step", "TermValues", "TextMatches", "TriuneError", "evaluate",
-    "explain", "hookimpl", "plan", "predict", "rule", "run",
+    "ALL", "ALWAYS", "Batch", "Bundle", "Comparison", "Data", "Event", "Explanation", "Formula", "GroundedRules",
+    "Label", "LossTerm", "ModelLayout", "Outputs", "ParamGroup", "ParameterClaim", "Result", "Rule", "RuleLabels",
+    "Run", "Schedule", "Seat", "SoftFormula", "Source", "Step", "Strategy", "TermValues", "TextMatches",
+    "TriuneError", "compare", "evaluate", "explain", "hookimpl", "plan", "predict", "rule", "run",
 ]  # fmt: skip
 
 

@@ -117,7 +117,7 @@ def _without(loaded: LoadedConfig, dropped: frozenset[str], prepared: Prepared) 
     plugins = tuple(_fresh(one) for one in loaded.plugins if one.name not in dropped)
     kept = {one.name for one in plugins}
     methods = tuple(one for one in loaded.run.methods if (one.name or one.use) in kept)
-    training = loaded.run.training.model_copy(update={"baselines": False})
+    training = loaded.run.training.model_copy(update={"baselines": False, "report": "off"})
     run = loaded.run.model_copy(update={"methods": methods, "training": training, "output": None})
     if orphans := _orphans(dropped, prepared):
         plugins = (*plugins, _ours("rules of methods left out", "rule", RulesKept(orphans)))

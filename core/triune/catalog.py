@@ -24,6 +24,9 @@ Status = Literal["available", "unavailable", "blocked", "ambiguous"]
 GROUPS = {"task": "triune.tasks", "data": "triune.data", "method": "triune.methods", "rule": "triune.rules"}
 """The entry-point group of each family of plugins."""
 
+STRATEGIES = "triune.strategies"
+"""The entry-point group of strategies, which are no plugins but name some: `triune.strategies` reads them."""
+
 KEYS = {"task": "task", "data": "data", "method": "methods", "rule": "rules"}
 """Under which key of a configuration each family is named."""
 
@@ -54,6 +57,20 @@ class Entry:
         Raises:
             PluginError: the import fails, or what it finds is not a class. The cause is chained.
         """
+        found = self.found()
+        if not isinstance(found, type):
+            raise PluginError(
+                f"plugin {self.name!r} of {self.origin} cannot be loaded: {self.value!r} is not a class but a "
+                f"{type(found).__name__}; report it to the authors of {self.distribution!r}"
+            )
+        return found
+
+    def found(self) -> object:
+        """Import whatever the entry point names.
+
+        Raises:
+            PluginError: the import fails. The cause is chained.
+        """
         module, _, attribute = self.value.partition(":")
         try:
             found: object = import_module(module)
@@ -61,11 +78,6 @@ class Entry:
                 found = getattr(found, part)
         except (Exception, SystemExit) as error:
             raise PluginError(self._failure(error)) from error
-        if not isinstance(found, type):
-            raise PluginError(
-                f"plugin {self.name!r} of {self.origin} cannot be loaded: {self.value!r} is not a class but a "
-                f"{type(found).__name__}; report it to the authors of {self.distribution!r}"
-            )
         return found
 
     def _failure(self, error: BaseException) -> str:
@@ -143,9 +155,10 @@ def installed(without: Collection[str] = ()) -> Catalog:
     Raises:
         PluginError: a name to block is not installed.
     """
-    found, problems = declared({group: family for family, group in GROUPS.items()})
+    declarations, problems = declared({group: family for family, group in GROUPS.items()} | {STRATEGIES: ""})
+    found = [one for one in declarations if one.family]
     blocked = _blocked({one.name for one in found}, without)
-    entries = _marked([_entry(one, blocked) for one in found])
+    entries = marked([_entry(one, blocked) for one in found])
     return Catalog(entries, problems)
 
 
@@ -186,7 +199,7 @@ def _entry(one: Declared, blocked: dict[str, str]) -> Entry:
     return Entry(one.name, one.family, one.distribution, one.version, one.value, status, reason)
 
 
-def _marked(entries: list[Entry]) -> list[Entry]:
+def marked(entries: list[Entry]) -> list[Entry]:
     """Mark the names that several declare: taking one of them in silence would be a guess."""
     count = Counter((one.family, one.name) for one in entries)
     return [_ambiguous(one, entries) if count[one.family, one.name] > 1 else one for one in entries]

@@ -19,7 +19,7 @@ from triune.overrides import override
 from triune.problems import Report, explain, unknown
 from triune.schema import json_schema
 from triune.sections import Named, check_names, named_sections
-from triune.settings import EarlyStopping, InputPath, RunConfig, Section, Training
+from triune.settings import Arm, Compare, EarlyStopping, InputPath, RunConfig, Section, Training
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from triune.markup import Keys
 
 __all__ = [
+    "Arm",
+    "Compare",
     "EarlyStopping",
     "InputPath",
     "LoadedConfig",
@@ -98,8 +100,23 @@ def load_config(
     Raises:
         ConfigError: something is wrong; `problems` holds a line for each mistake.
     """
+    document, folder = opened(source, overrides)
+    return checked(document, folder, catalog, instances)
+
+
+def opened(
+    source: str | Path | Mapping[str, object] | RunConfig, overrides: Sequence[str] = ()
+) -> tuple[Document, Path]:
+    """Return what was written, overrides put over it, and the folder that its relative paths start at."""
     document, folder = _document(source)
     override(document, overrides)
+    return document, folder
+
+
+def checked(
+    document: Document, folder: Path, catalog: Catalog, instances: Mapping[str, object] | None = None
+) -> LoadedConfig:
+    """Check all of a document that `opened` returned; arguments and errors are those of `load_config`."""
     report = Report(document)
     given = dict(instances or {})
     _check_instances(given, catalog, report)
@@ -112,11 +129,13 @@ def load_config(
     loading = _Loading(catalog, given, folder, report)
     plugins = [loading.plugin(section) for section in sections]
     training = _training(document, report)
+    compare = _compare(document, report)
     output = _output(document, report)
     if report.lines:
         raise ConfigError(report.sorted()) from loading.cause
-    checked = tuple(plugin for plugin in plugins if plugin is not None)
-    return LoadedConfig(_run(checked, training, output), checked, folder)
+    found = tuple(plugin for plugin in plugins if plugin is not None)
+    run = _run(found, training, output).model_copy(update={"compare": compare})
+    return LoadedConfig(run, found, folder)
 
 
 def _document(source: str | Path | Mapping[str, object] | RunConfig) -> tuple[Document, Path]:
@@ -134,7 +153,9 @@ def _document(source: str | Path | Mapping[str, object] | RunConfig) -> tuple[Do
 def _as_mapping(run: RunConfig) -> dict[str, object]:
     many = {key: [_section_mapping(one) for one in getattr(run, key)] for key in ("data", "methods", "rules")}
     output = None if run.output is None else str(run.output)
-    return {"task": _section_mapping(run.task), **many, "training": run.training.model_dump(), "output": output}
+    compare = {} if run.compare is None else {"compare": run.compare.model_dump(mode="json")}
+    training = run.training.model_dump()
+    return {"task": _section_mapping(run.task), **many, "training": training, **compare, "output": output}
 
 
 def _section_mapping(section: Section) -> dict[str, object]:
@@ -163,6 +184,20 @@ def _training(document: Document, report: Report) -> Training:
     except ValidationError as error:
         _report(error, Training, raw, "training", ("training",), report)
         return Training()
+
+
+def _compare(document: Document, report: Report) -> Compare | None:
+    raw = document.data.get("compare")
+    if raw is None:
+        return None
+    if not isinstance(raw, dict):
+        report.add(("compare",), f"found {found(raw)}, wanted a mapping")
+        return None
+    try:
+        return Compare.model_validate(raw)
+    except ValidationError as error:
+        _report(error, Compare, raw, "compare", ("compare",), report)
+        return None
 
 
 def _report(

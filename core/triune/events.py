@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    import pandas as pd
 
     from triune.types import JSON, Step
 
@@ -34,12 +36,13 @@ class Stepped:
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """A split was evaluated."""
+    """A split was evaluated; of the finished model its predictions are there too."""
 
     step: Step
     split: str
     metrics: Mapping[str, JSON]
     best: bool
+    predictions: pd.DataFrame | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shlex
 import shutil
 import time
 from dataclasses import asdict
@@ -19,6 +20,12 @@ from triune.final_report import final_metrics
 from triune.folder import CHECKPOINTS, HISTORY, Folder
 from triune.hookspecs import RunLifecycle
 from triune.journal import Journal
+from triune.plan_page import summary
+from triune.replicas import refuse_other_checkpoint
+from triune.report.history import UNDRAWN
+from triune.report.recording import recorded, with_texts, written
+from triune.report.records import as_line
+from triune.report.writing import write_report
 from triune.result import Result
 from triune.rule_files import rule_files
 from triune.spaces import described
@@ -28,7 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from triune.config import LoadedConfig
-    from triune.evaluation import Answers
+    from triune.evaluation import Answers, Evaluation
     from triune.journal import Observer
     from triune.prepared import Prepared
     from triune.signals import Listener
@@ -62,52 +69,56 @@ def train(
     `beside` does what belongs to the run's results and is no part of it: its baselines.
     """
     run, hooks = prepared.opened.run, prepared.opened.hooks
+    world = run.processes
     fresh = folder.empty
-    journal = Journal(folder.path / HISTORY, hooks, run, observers)
+    journal = Journal(folder.path / HISTORY, hooks, run, observers if world.leads else ())
     checkpoints = Checkpoints(
         folder.path / CHECKPOINTS, identity, on_damage=lambda damage: journal.tell(Warned(f"passed over: {damage}"))
     )
     engine = Engine(prepared, checkpoints, journal, listener)
     snapshot = checkpoints.latest()
+    refuse_other_checkpoint(world, snapshot, folder.path)  # all have read, so that the first may write
     try:
-        journal.open_at(int(str(snapshot.facts["history"])) if snapshot else 0)
-        folder.begin(int(str(prepared.plan.machine["threads"])))
+        if world.leads:
+            journal.open_at(int(str(snapshot.facts["history"])) if snapshot else 0)
+            folder.begin(int(str(prepared.plan.machine["threads"])))
         if snapshot:
             engine.resume(snapshot)
         preparing = time.perf_counter() - begun
         journal.tell(Planned(prepared.plan, folder.path))
         reason = engine.train()
-        metrics, collapsed = _measured(prepared, engine, journal)
+        metrics, collapsed, records = _measured(prepared, engine, journal)
         if baselines := beside(journal):
             metrics["baselines"] = baselines
         facts = facts_of(loaded, prepared, identity, engine, reason, preparing, collapsed)
-        return _written(prepared, folder, metrics, facts)
+        world.led(lambda: _write(prepared, folder, metrics, facts, records))
+        world.led(lambda: _report(prepared, folder, journal))
+        return Result(folder.path, metrics, facts)
     except Exception:
         journal.close()
-        if fresh and not checkpoints.steps():
+        if fresh and world.leads and not checkpoints.steps():
             shutil.rmtree(folder.path, ignore_errors=True)
         raise
     finally:
         journal.close()
 
 
-def _measured(prepared: Prepared, engine: Engine, journal: Journal) -> tuple[dict[str, JSON], str]:
-    """Return the metrics of the finished model by split, and a sentence if one label has taken over."""
+def _measured(prepared: Prepared, engine: Engine, journal: Journal) -> tuple[dict[str, JSON], str, list[str]]:
+    """Return the finished model's metrics by split, a sentence if one label has taken over, and what it predicts."""
     opened = prepared.opened
     metrics: dict[str, JSON] = {}
+    records: list[str] = []
     answers = None
-    for split in ("valid", "test"):
-        if split not in prepared.examples:
-            continue
-        found = engine.examiner.evaluate(split)
+    for split in engine.examiner.splits:
+        found = engine.examiner.reported(split)
         answers = answers or found.answers
+        if split in prepared.examples and split != "train":  # of what was learnt from, disagreements say little
+            records += _recorded(prepared, split, found, journal)
         before = cast("Mapping[str, JSON] | None", engine.before.get(split))
-        figures = final_metrics(
-            found, prepared.examples[split], opened.hooks, opened.run, opened.bundle.space, prepared.rules, before
-        )
+        figures = final_metrics(found, opened.hooks, opened.run, opened.bundle.space, before)
         metrics[split] = figures
-        journal.tell(Evaluated(engine.now, split, figures, best=False))
-    return metrics, _collapse(prepared, engine, journal, answers)
+        journal.tell(Evaluated(engine.now, split, figures, best=False, predictions=found.predictions))
+    return metrics, _collapse(prepared, engine, journal, answers), records
 
 
 def _collapse(prepared: Prepared, engine: Engine, journal: Journal, answers: Sequence[Answers] | None) -> str:
@@ -122,10 +133,42 @@ def _collapse(prepared: Prepared, engine: Engine, journal: Journal, answers: Seq
     return engine.progress.collapsed and f"{engine.progress.collapsed} (not so of the finished model)"
 
 
-def _written(prepared: Prepared, folder: Folder, metrics: Mapping[str, JSON], facts: Mapping[str, JSON]) -> Result:
+def _recorded(prepared: Prepared, split: str, found: Evaluation, journal: Journal) -> list[str]:
+    """Return what the finished model says of each example, as lines; none where no report is wanted."""
+    wanted = prepared.plan.training.report
+    if wanted == "off":
+        return []
+    try:
+        records = recorded(split, found.predictions, prepared.rules, prepared.data)
+        shown = with_texts(records, split, prepared.data) if wanted == "full" else records
+        return [as_line(one) for one in shown]
+    except Exception as error:  # the run itself is whole, and must not be lost for what is shown of it
+        journal.tell(Warned(f"the report shows no example of {split}: {type(error).__name__}: {error}"))
+        return []
+
+
+def _write(
+    prepared: Prepared,
+    folder: Folder,
+    metrics: Mapping[str, JSON],
+    facts: Mapping[str, JSON],
+    records: Sequence[str],
+) -> None:
     folder.write_model(lambda place: export(prepared, place))
-    folder.write_results(metrics, model_card(prepared, metrics, facts), facts)
-    return Result(folder.path, metrics, facts)
+    predictions = "".join(f"{one}\n" for one in records)
+    folder.write_results(metrics, model_card(prepared, metrics, facts), facts, predictions)
+
+
+def _report(prepared: Prepared, folder: Folder, journal: Journal) -> None:
+    """Draw the report of a run that is finished and whole, whatever comes of that."""
+    if prepared.plan.training.report == "off":
+        return
+    try:
+        write_report(folder)
+    except Exception as error:
+        again = f"`triune report {shlex.quote(str(folder.path))}` tries again"
+        said = f"{type(error).__name__}: {error}"
+        journal.tell(Warned(f"the run is finished and whole, but {UNDRAWN}: {said}; {again}"))
 
 
 def export(prepared: Prepared, directory: Path) -> None:
@@ -176,6 +219,8 @@ def facts_of(
             "collapsed": collapsed,
         },
         "notes": [*prepared.plan.notes, *([collapsed] if collapsed else [])],
+        "plan": summary(prepared.plan, engine.groups),
+        "rule_set": written(prepared.rules),
         "timings": {
             "preparing": round(preparing, 3),
             "caching": round(engine.progress.caching, 3),

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 FACTS, METRICS, HISTORY, CARD = "run.json", "metrics.json", "history.jsonl", "README.md"
 MODEL, CHECKPOINTS, START = "model", "checkpoints", "start.json"
+PREDICTIONS, REPORT = "predictions.jsonl", "report.html"
 RESULTS = (METRICS, HISTORY, FACTS, CARD)
+REPORTED = (PREDICTIONS, REPORT)  # unless no report is wanted
 REMEDY = "run again with another output"
 NEEDED = {"identity": str, "config": dict, "folder": str, "space": dict, "roles": dict, "ended": dict}
 """What a finished run is opened by, in `run.json`."""
@@ -142,8 +144,13 @@ class Folder:
         with whole_folder(self.path / MODEL) as place, writing(self.path / MODEL), system_errors():
             save(place)
 
-    def write_results(self, metrics: Mapping[str, JSON], card: str, facts: Mapping[str, JSON]) -> None:
-        """Write metrics, model card and facts; the facts last, since they say that the run is finished."""
+    def write_results(
+        self, metrics: Mapping[str, JSON], card: str, facts: Mapping[str, JSON], predictions: str = ""
+    ) -> None:
+        """Write metrics, model card, predictions and facts; these last, since they say that the run is finished."""
+        if predictions:
+            # a lone surrogate has no UTF-8; its backslash escape is what JSON writes for it
+            write_whole(self.path / PREDICTIONS, predictions.encode(errors="backslashreplace"))
         write_json(self.path / METRICS, metrics)
         write_whole(self.path / CARD, card)
         write_json(self.path / FACTS, facts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from triune.folder import HISTORY, MODEL
+from triune.folder import HISTORY, MODEL, REPORT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,3 +35,8 @@ class Result:
     def model(self) -> Path:
         """The folder that `transformers` loads."""
         return self.folder / MODEL
+
+    @property
+    def report(self) -> Path:
+        """The page to look at the run with, in a browser; `training.report: off` leaves it out."""
+        return self.folder / REPORT

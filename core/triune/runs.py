@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from triune.catalog import installed
 from triune.config import LoadedConfig, load_config
 from triune.errors import DataError, OutputError, TriuneError
-from triune.folder import MODEL, RESULTS, Folder
+from triune.folder import MODEL, REPORTED, RESULTS, Folder
 from triune.result import Result
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from triune.journal import Observer
     from triune.planning import Plan
     from triune.prepared import Prepared
+    from triune.processes import World
     from triune.types import JSON
 
     Source = str | Path | Mapping[str, object] | RunConfig
@@ -45,9 +46,12 @@ def plan(
     Raises:
         TriuneError: something is wrong.
     """
-    loaded = _loaded(config, plugins, overrides, without)
-    with _computing(loaded.run.training, None) as threads:
-        return _prepared(loaded, data, threads, _output(loaded, output))[0].plan
+    from triune.processes import joined
+
+    with joined() as world:
+        loaded = _loaded(config, plugins, overrides, without)
+        with _computing(loaded.run.training, None, world) as threads:
+            return _prepared(loaded, data, threads, _output(loaded, output), world)[0].plan
 
 
 def run(
@@ -83,38 +87,61 @@ def run(
         TriuneError: something is wrong; before step 0, nothing has been written then.
         Interrupted: SIGTERM or SIGINT; the run was saved and `resume="auto"` goes on.
     """
+    loaded = _loaded(config, plugins, overrides, without)
+    place = _output(loaded, output)
+    return carried_out(loaded, place, data=data, resume=resume, overwrite=overwrite, observers=observers)
+
+
+def carried_out(
+    loaded: LoadedConfig,
+    output: Path,
+    *,
+    data: Frames | None = None,
+    resume: str | None = None,
+    overwrite: bool = False,
+    observers: Sequence[Observer] = (),
+) -> Result:
+    """Do what `run` does, for a configuration that is loaded already."""
     from triune.baseline_runs import beside
     from triune.finishing import train
     from triune.machine import pages_kept
     from triune.opening import as_frames
     from triune.prepared import identity_of
+    from triune.processes import joined
     from triune.signals import listening
 
     if resume not in (None, "auto"):
         raise TriuneError(f"resume is {resume!r}: 'auto' goes on where a stopped run was, None begins a new one")
     begun = time.perf_counter()
-    loaded = _loaded(config, plugins, overrides, without)
-    folder = Folder(_output(loaded, output))
-    folder.claim(resume=resume is not None, overwrite=overwrite)
+    folder = Folder(output)
     with ExitStack() as stack:
-        threads = stack.enter_context(_computing(loaded.run.training, None if overwrite else folder.threads()))
-        prepared, baselines = _prepared(loaded, data, threads, folder.path)
+        world = stack.enter_context(joined())
+        folder.claim(resume=resume is not None, overwrite=overwrite)
+        recorded = None if overwrite else folder.threads()
+        threads = stack.enter_context(_computing(loaded.run.training, recorded, world))
+        prepared, baselines = _prepared(loaded, data, threads, folder.path, world)
         identity = identity_of(loaded, prepared)
-        if overwrite:
-            folder.clear()  # only now: until here a mistake would have cost the old run
-        elif folder.finished:
+        if folder.finished and not overwrite:
             return _same(folder, identity)
+        world.exchange(None)  # all have looked, so that the first may write
+        if overwrite:
+            world.led(folder.clear)  # only now: until here a mistake would have cost the old run
         stack.enter_context(pages_kept(prepared.opened.run.device))
-        listener = stack.enter_context(listening())  # before, there is nothing to save, and a signal ends it at once
+        # before, there is nothing to save, and a signal ends it at once
+        listener = stack.enter_context(listening(world.stop))
         frames = None if data is None else as_frames(data)
-        others = beside(baselines, frames, {"threads": threads}, folder, listener)
+        others = beside(baselines, frames, {"threads": threads}, folder, listener, world)
         return train(loaded, prepared, folder, identity, listener, observers, begun, others)
 
 
 def evaluate(
     folder: str | Path, data: str | Path | pd.DataFrame, *, plugins: Mapping[str, object] | None = None
 ) -> dict[str, JSON]:
-    """Return the metrics of a finished run on a labelled table: a file, or a frame with the columns of the run.
+    """Return the metrics of a finished run on a table: a file, or a frame with the columns of the run.
+
+    Without a label there is only what a run with rules has to say of them; "not_measured" says so. A folder that holds
+    several finished runs, such as the seeds of one arm of a comparison, is measured by the mean of what they believe;
+    "members" says how each does.
 
     Raises:
         TriuneError: the folder holds no finished run, or the table cannot be used.
@@ -122,7 +149,7 @@ def evaluate(
     from triune.reopened import measured
 
     found = measured(Path(folder), data, plugins)
-    if not found.metrics["labelled"]:
+    if not found.metrics["labelled"] and "rules" not in found.metrics:
         raise DataError(
             f"{found.place}: no example has a label, so there is nothing to measure: give labels, or predict"
         )
@@ -134,7 +161,8 @@ def predict(
 ) -> pd.DataFrame:
     """Return the predictions of a finished run: "predicted", and "probability of LABEL" for each label.
 
-    Of tokens "predicted" is the list of tags, and "probability" says how probable each is.
+    Of tokens "predicted" is the list of tags, and "probability" says how probable each is. A folder that holds several
+    finished runs predicts by the mean of what they believe.
 
     The index is the table's: line numbers of a file, or the frame's own index.
 
@@ -198,15 +226,16 @@ def _output(loaded: LoadedConfig, output: str | Path | None) -> Path:
 
 
 def _prepared(
-    loaded: LoadedConfig, frames: Frames | None, threads: int, folder: Path
+    loaded: LoadedConfig, frames: Frames | None, threads: int, folder: Path, world: World
 ) -> tuple[Prepared, tuple[Baseline, ...]]:
     from triune.baselines import FOLDER, baselines_of, notes_of
     from triune.opening import as_frames
     from triune.prepared import prepare
 
-    prepared = prepare(loaded, None if frames is None else as_frames(frames), {"threads": threads}, folder)
+    prepared = prepare(loaded, None if frames is None else as_frames(frames), {"threads": threads}, folder, world)
     baselines = baselines_of(loaded, prepared)
-    written = (MODEL, *RESULTS, *([FOLDER] if any(one.loaded for one in baselines) else []))
+    reported = () if loaded.run.training.report == "off" else REPORTED
+    written = (MODEL, *RESULTS, *reported, *([FOLDER] if any(one.loaded for one in baselines) else []))
     plan = replace(
         prepared.plan,
         writes=tuple(folder / name for name in written),
@@ -227,13 +256,13 @@ def _same(folder: Folder, identity: str) -> Result:
 
 
 @contextmanager
-def _computing(training: Training, recorded: int | None) -> Iterator[int]:
+def _computing(training: Training, recorded: int | None, world: World) -> Iterator[int]:
     """Compute as the run says inside the block; give threads and random states back to the caller after it."""
     from triune.machine import choose_threads, threads
     from triune.state import random_state, seed_everything, set_random_state
 
     before = random_state()
-    count = recorded or choose_threads(training.threads)
+    count = world.exchange(recorded or choose_threads(training.threads))[0]
     try:
         with threads(count):
             seed_everything(training.seed)

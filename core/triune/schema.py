@@ -10,7 +10,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from triune.catalog import KEYS, Catalog, Entry
 from triune.errors import PluginError
-from triune.settings import RunConfig, Training
+from triune.settings import Compare, RunConfig, Training
 
 if TYPE_CHECKING:
     from pydantic_core import CoreSchema
@@ -33,6 +33,7 @@ def json_schema(catalog: Catalog) -> Schema:
     definitions: Schema = {}
     families = {family: _family(catalog, family, definitions) for family in KEYS}
     training = _own(Training, "training", definitions)
+    compare = _own(Compare, "compare", definitions)
     described = {key: field.description or "" for key, field in RunConfig.model_fields.items()}
     properties: Schema = {
         "task": {"description": described["task"], **families["task"]},
@@ -44,6 +45,7 @@ def json_schema(catalog: Catalog) -> Schema:
             for family in ("data", "method", "rule")
         },
         "training": {"description": described["training"], "anyOf": [training, {"type": "null"}]},
+        "compare": {"description": described["compare"], "anyOf": [compare, {"type": "null"}]},
         "output": {"description": described["output"], "type": ["string", "null"]},
     }
     return {

@@ -71,8 +71,10 @@ class Training(BaseModel):
         None, description="Passes over the examples. null: 3, or as many as make 100 steps if that is more."
     )
     max_steps: Count | None = Field(None, description="Optimiser steps after which training ends, if that is sooner.")
-    batch_size: Count = Field(32, description="Examples an optimiser step learns from.")
-    accumulate: Count = Field(1, description="Parts a batch is split into; the result is the same, memory falls.")
+    batch_size: Count = Field(32, description="Examples an optimiser step learns from, on all processes together.")
+    accumulate: Count = Field(
+        1, description="Parts that each process splits its examples into; the result is the same, memory falls."
+    )
     learning_rate: Annotated[Real, Field(gt=0)] = Field(2e-5, description="The highest rate of the schedule.")
     schedule: Literal["linear", "cosine", "constant"] = Field(
         "linear", description="How the learning rate goes on after the warm-up: it falls to zero, or stays."
@@ -93,7 +95,9 @@ class Training(BaseModel):
     data_seed: Seed | None = Field(
         None, description="Where those of the split and the order of the examples start. null: at `seed`."
     )
-    threads: Count | None = Field(None, description="Threads of the CPU. null: as many as are measured to be fastest.")
+    threads: Count | None = Field(
+        None, description="Threads of the CPU, for each process. null: as many as are measured to be fastest."
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="Where to compute. auto: on a GPU if there is one."
     )
@@ -142,6 +146,11 @@ class Training(BaseModel):
         description="Whether a run in which rules act is followed by two without: one whose predictions are projected "
         "onto the rules, one that learns from the validation labels too. Each costs as many steps as the run itself.",
     )
+    report: Literal["full", "without-texts", "off"] = Field(
+        "full",
+        description="What the run shows of itself in report.html: all; all but the texts of the examples on which "
+        "rules, labels and model disagree; or nothing, and then predictions.jsonl is not written either.",
+    )
 
     @field_validator("accumulate")
     @classmethod
@@ -173,6 +182,79 @@ class Section(BaseModel):
         return dict(self.model_extra or {})
 
 
+Family: TypeAlias = Literal["rules", "labels", "hybrid"]
+"""What a way of learning learns from: from rules alone, from labels alone, or from both."""
+
+
+def _several(value: object) -> object:
+    return (value,) if isinstance(value, str | Mapping | Section) else value
+
+
+class Arm(BaseModel):
+    """One way of learning among those that `triune compare` compares."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(strict=True, pattern=r"^\w[\w.+-]*$", max_length=64)] = Field(
+        description="What it is called, in the table and as a folder."
+    )
+    methods: Annotated[tuple[Section, ...], BeforeValidator(_several)] = Field((), description="How it learns.")
+    rules: Annotated[tuple[Section, ...] | None, BeforeValidator(_several)] = Field(
+        None, description="Its rules. null: those of the configuration."
+    )
+    family: Family | None = Field(
+        None,
+        description="rules: the labels of the training table are hidden from it. null: hybrid where its methods make "
+        "rules act, else labels.",
+    )
+    training: dict[str, object] = Field(
+        {},
+        description="Keys of `training` put over the configuration's; length, seeds and splits are the same for all.",
+    )
+
+
+class Compare(BaseModel):
+    """What `triune compare` compares, how often and for how long."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    strategies: Annotated[tuple[str, ...], BeforeValidator(_several)] | None = Field(
+        None,
+        description="Installed strategies, and `yours` for the methods of the configuration. null: `yours` and, where "
+        "no arms are given, the default ones.",
+    )
+    arms: tuple[Arm, ...] = Field((), description="Ways of learning of your own.")
+    seeds: Annotated[Count, Field(le=1000)] | Annotated[tuple[Seed, ...], Field(min_length=1)] = Field(
+        3, description="How many seeds each is done with, counted up from training.seed; or the seeds."
+    )
+    steps: Count | None = Field(
+        None,
+        description="Optimiser steps of every arm. null: as many as training says for all examples, unlabelled too.",
+    )
+    seconds: Annotated[Real, Field(gt=0)] | None = Field(
+        None,
+        description="Seconds that every arm may learn, instead of steps: each does as many steps as its measured speed "
+        "allows.",
+    )
+    metric: Annotated[str, Field(min_length=1, strict=True)] | None = Field(
+        None, description="The metric that decides. null: that of training.early_stopping, else macro_f1."
+    )
+    violations: Annotated[Real, Field(ge=0, le=1)] | None = Field(
+        None, description="The share of broken rules that is allowed. null: that of the right answers themselves."
+    )
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Compare:
+        names = [one.name for one in self.arms]
+        for what, given in (("arms", names), ("seeds", self.seeds), ("strategies", self.strategies or ())):
+            twice = [one for one in given if list(given).count(one) > 1] if isinstance(given, list | tuple) else []
+            if twice:
+                raise ValueError(f"{what} name {twice[0]!r} twice, wanted each once")
+        if self.steps is not None and self.seconds is not None:
+            raise ValueError("found both steps and seconds, wanted one of them: the other follows from it")
+        return self
+
+
 class RunConfig(BaseModel):
     """A whole run: what is predicted, from which data, by which methods and rules, and how it is trained."""
 
@@ -183,9 +265,10 @@ class RunConfig(BaseModel):
     methods: tuple[Section, ...] = Field((), description="How the model learns.")
     rules: tuple[Section, ...] = Field((), description="What is known beside the labels.")
     training: Training = Field(Training(), description="How long and how fast it learns.")
+    compare: Compare | None = Field(None, description="What `triune compare` sets beside it; a run does not read it.")
     output: Path | None = Field(None, description="The folder for all that the run leaves behind.")
 
     @field_validator("data", "methods", "rules", mode="before")
     @classmethod
     def _one_is_a_list(cls, value: object) -> object:
-        return (value,) if isinstance(value, str | Mapping | Section) else value
+        return _several(value)

@@ -18,7 +18,16 @@ def imported(*words):
 
 
 @pytest.mark.parametrize(
-    "words", [("--help",), ("--version",), ("run", "--help"), ("rules", "--help"), ("plugins",), ("plugins", "--json")]
+    "words",
+    [
+        ("--help",),
+        ("--version",),
+        ("run", "--help"),
+        ("rules", "--help"),
+        ("compare", "--help"),
+        ("plugins",),
+        ("plugins", "--json"),
+    ],
 )
 def test_nothing_heavy_is_imported(words):
     assert not imported(*words) & set(HEAVY)

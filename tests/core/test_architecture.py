@@ -18,14 +18,28 @@ import triune
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+
+def is_plugins(group: str) -> bool:
+    """Return whether the entries of a group are classes of plugins."""
+    return group.startswith("triune.") and group != "triune.strategies"
+
+
 ROOT = Path(__file__).resolve().parents[2]
 CORE = ROOT / "core" / "triune"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-ENTRY_POINTS = {name: value for group in PROJECT["entry-points"].values() for name, value in group.items()}
-PLUGINS = {name: value.partition(":")[0] for name, value in ENTRY_POINTS.items() if value.startswith("triune_")}
+GROUPS = PROJECT["entry-points"]
+VALUES = [value.partition(" ")[0] for group in GROUPS.values() for value in group.values()]
+PACKAGES = {value.partition(":")[0] for value in VALUES if value.startswith("triune_")}
+CLASSES = [value.partition(" ")[0] for name, group in GROUPS.items() for value in group.values() if is_plugins(name)]
 # Names of first-party methods to come belong to no string of the core either.
-NAMES = {*PLUGINS, *PLUGINS.values(), "semantic-loss", "rule-file", "rule-teacher", "layer-by-layer"}
-WORDS = {"table", "hub", "balance", "schedule"}  # ordinary words: only where one chooses do they name a plugin
+NAMES = {*(name for group in GROUPS.values() for name in group if name != "triune"), *PACKAGES}
+WORDS = {
+    "table",
+    "hub",
+    "balance",
+    "schedule",
+    "hybrid",
+}  # ordinary words: only where one chooses do they name a plugin
 PUBLIC = {
     "triune",
     *(
@@ -41,12 +55,12 @@ PUBLIC = {
         "triune.conditions",
     ),
     *("triune.examples", "triune.models", "triune.tables", "triune.logic", "triune.testing"),
-    *("triune.adapters", "triune.answers", "triune.guard", "triune.pretrained", "triune.reading"),
-    *("triune.schedule_file", "triune.schedules", "triune.seats"),
+    *("triune.adapters", "triune.answers", "triune.confidences", "triune.guard", "triune.pretrained"),
+    *("triune.reading", "triune.schedule_file", "triune.schedules", "triune.seats", "triune.strategies"),
 }
 PUBLIC_PACKAGES = ("triune.adapters.", "triune.conditions.", "triune.logic.", "triune.testing.")
 HEAVY = {"torch", "transformers", "pandas", "sklearn", "numpy", "datasets", "imblearn", "safetensors", "tokenizers"}
-HEAVY |= {"peft", "captum", "matplotlib"}
+HEAVY |= {"peft", "captum", "matplotlib", "jinja2"}
 
 
 def python_files(*folders: Path) -> list[Path]:
@@ -70,7 +84,7 @@ def imported(path: Path) -> Iterator[str]:
 
 def test_the_table_of_contents_lists_the_plugins_of_the_tree():
     folders = {path.parent.name for path in (ROOT / "plugins").glob("*/*/__init__.py")}
-    assert folders == set(PLUGINS.values())
+    assert folders == PACKAGES
 
 
 @pytest.mark.parametrize("path", python_files(CORE), ids=lambda path: path.relative_to(CORE).as_posix())
@@ -94,8 +108,7 @@ def chooses(node: ast.AST) -> bool:
 
 
 def test_the_core_imports_no_plugin():
-    packages = set(PLUGINS.values())
-    assert not {(path.name, name) for path in python_files(CORE) for name in imported(path) if name in packages}
+    assert not {(path.name, name) for path in python_files(CORE) for name in imported(path) if name in PACKAGES}
 
 
 def test_plugins_import_only_public_names_of_triune_and_no_other_plugin():
@@ -105,7 +118,7 @@ def test_plugins_import_only_public_names_of_triune_and_no_other_plugin():
         for name in imported(path):
             top = name.partition(".")[0]
             private = top == "triune" and name not in PUBLIC and not name.startswith(PUBLIC_PACKAGES)
-            if private or (top in PLUGINS.values() and top != own):
+            if private or (top in PACKAGES and top != own):
                 wrong.append(f"{path.relative_to(ROOT)} imports {name}")
     assert not wrong, "\n".join(wrong)
 
@@ -137,9 +150,10 @@ def test_importing_every_plugin_class_imports_nothing_heavy():
     code = f"""
 import json, sys
 from importlib import import_module
-for value in {[value.partition(" ")[0] for value in ENTRY_POINTS.values() if value.startswith("triune_")]!r}:
+for value in {CLASSES!r}:
     module, _, name = value.partition(':')
     assert isinstance(getattr(import_module(module), name), type)
+import triune_strategies
 print(json.dumps(sorted({{one.partition('.')[0] for one in sys.modules}})))
 """
     assert not HEAVY & set(json.loads(in_fresh_python(code)))
@@ -152,11 +166,11 @@ def test_importing_triune_imports_nothing_heavy_and_no_pydantic():
 
 def test_the_public_names_are_these():
     assert triune.__all__ == [
-        *("ALL", "ALWAYS", "Batch", "Bundle", "Data", "Event", "Explanation", "Formula", "GroundedRules", "Label"),
-        "LossTerm",
-        *("ModelLayout", "Outputs", "ParamGroup", "ParameterClaim", "Result", "Rule", "RuleLabels", "Run", "Schedule"),
-        *("Seat", "SoftFormula", "Source", "Step", "TermValues", "TextMatches", "TriuneError", "evaluate", "explain"),
-        *("hookimpl", "plan", "predict", "rule", "run"),
+        *("ALL", "ALWAYS", "Batch", "Bundle", "Comparison", "Data", "Event", "Explanation", "Formula"),
+        *("GroundedRules", "Label"),
+        *("LossTerm", "ModelLayout", "Outputs", "ParamGroup", "ParameterClaim", "Result", "Rule", "RuleLabels", "Run"),
+        *("Schedule", "Seat", "SoftFormula", "Source", "Step", "Strategy", "TermValues", "TextMatches", "TriuneError"),
+        *("compare", "evaluate", "explain", "hookimpl", "plan", "predict", "rule", "run"),
     ]
 
 

@@ -198,7 +198,7 @@ BAD = {
     "unknown key on top": (
         HEAD + "trainning: {}",
         "run.yaml:3:1: trainning: unknown key 'trainning' of a configuration; "
-        "known: data, methods, output, rules, task, training; did you mean 'training'?",
+        "known: compare, data, methods, output, rules, task, training; did you mean 'training'?",
     ),
     "setting of a plugin that takes none": (
         HEAD + "methods: [{use: plain, rank: 3}]",
@@ -320,7 +320,7 @@ BAD = {
         TRAINING + "epoch: 3",
         "run.yaml:4:3: training.epoch: unknown key 'epoch' of training; known: accumulate, baselines, batch_size, "
         "cache, cache_limit, checkpoint_every, clip, collapse, data_seed, device, dropout, early_stopping, "
-        "… (14 more); did you mean 'epochs'?",
+        "… (15 more); did you mean 'epochs'?",
     ),
     "no epochs": (TRAINING + "epochs: 0", "run.yaml:4:11: training.epochs: found 0, wanted a number above 0"),
     "infinite epochs": (TRAINING + "epochs: .inf", "run.yaml:4:11: training.epochs: found inf, wanted a finite number"),
@@ -582,7 +582,7 @@ def test_an_override_turns_a_bare_name_into_a_section() -> None:
             "training.epoch=5",
             "--set training.epoch=5: training.epoch: unknown key 'epoch' of training; known: accumulate, baselines, "
             "batch_size, cache, cache_limit, checkpoint_every, clip, collapse, data_seed, device, dropout, "
-            "early_stopping, … (14 more); did you mean 'epochs'?",
+            "early_stopping, … (15 more); did you mean 'epochs'?",
         ),
         (
             "training.epochs=many",

@@ -17,15 +17,16 @@ import pytest
 from ruamel.yaml import YAML
 
 import triune
+from triune import strategies
 from triune.catalog import Entry, installed
 from triune.cli import VERBS
 from triune.cli.options import Parser
-from triune.cli.rule_input import rules_of
 from triune.config import load_config
 from triune.errors import TriuneError
 from triune.hookspecs import SPECIFICATIONS
+from triune.rule_input import rules_of
 from triune.schedule_file import read
-from triune.settings import EarlyStopping, RunConfig, Training
+from triune.settings import Arm, Compare, EarlyStopping, RunConfig, Training
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,6 +116,7 @@ def test_every_plugin_is_documented_and_its_readme_has_the_usual_parts(entry: En
 
 
 def models() -> Iterator[tuple[str, type[BaseModel]]]:
+    yield from (("The file", Compare), ("The file", Arm))
     yield from (("The file", RunConfig), ("training", Training), ("training", EarlyStopping))
     keys = {"task": "task", "data": "data", "method": "methods", "rule": "rules"}
     for entry in OURS:
@@ -249,6 +251,16 @@ def test_the_three_ways_of_the_demo_are_plans_of_as_many_steps(way: str, tiny_mo
     found = triune.plan(folder / f"{way}.yaml", overrides=[f"task.model={tiny_model}", "training.threads=1"])
     assert found.steps.total == 152
     assert len(found.rules) == 30
+
+
+def test_the_comparison_of_the_demo_has_five_ways_of_learning() -> None:
+    path = ROOT / "examples" / "customer_service" / "compare.yaml"
+    loaded = load_config(path, catalog=installed())
+    assert loaded.run.compare is not None
+    assert not loaded.run.methods
+    defaults = [one for entry in strategies.entries() if (one := strategies.loaded(entry)).default]
+    assert {one.family for one in defaults} == {"rules", "labels", "hybrid"}
+    assert len(defaults) == 5
 
 
 def test_few_and_pool_are_the_training_table_and_the_unlabelled_one_taken_apart() -> None:

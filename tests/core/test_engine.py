@@ -313,8 +313,10 @@ def test_what_a_plugin_reads_is_part_of_what_a_run_is_and_what_it_writes_is_not(
 
 def test_the_best_model_is_what_the_run_ends_with(tmp_path):
     events = []
-    result = trained(tmp_path, observers=[events.append], training={"epochs": 6, "early_stopping": {"patience": 2}})
-    values = [event.metrics["macro_f1"] for event in events if isinstance(event, Evaluated)][:-2]
+    data = Tables(train=table(), valid=table(120, seed=1))
+    training = {"epochs": 6, "early_stopping": {"patience": 2}}
+    result = trained(tmp_path, data=data, observers=[events.append], training=training)
+    values = [event.metrics["macro_f1"] for event in events if isinstance(event, Evaluated)][:-1]
     assert result.facts["ended"]["best"] == max(values)
     assert result.metrics["valid"]["macro_f1"] == max(values)
     assert result.facts["ended"]["chosen_by"] == "macro_f1 on the validation table"
@@ -326,7 +328,8 @@ def test_early_stopping_ends_after_its_patience(tmp_path):
         def measure(self, predictions):
             return {"macro_f1": 0.5}
 
-    result = trained(tmp_path, task=Never(), training={"epochs": 9, "early_stopping": {"patience": 2}})
+    data = Tables(train=table(48), valid=table(120, seed=1))  # too large for its log loss to decide
+    result = trained(tmp_path, task=Never(), data=data, training={"epochs": 9, "early_stopping": {"patience": 2}})
     assert result.facts["ended"]["step"] == 3 * 6
     assert result.facts["ended"]["because"] == "macro_f1 did not improve in 2 evaluations"
     assert result.facts["ended"]["best_step"] == 6

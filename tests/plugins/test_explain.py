@@ -311,6 +311,10 @@ def test_what_cannot_be_explained_is_refused_in_a_sentence(made, capsys, words, 
 def test_a_folder_without_a_run_and_more_texts_than_can_be_explained_are_refused(made, tmp_path):
     with pytest.raises(OutputError, match="holds no finished run"):
         triune.explain(tmp_path, "red")
+    for name in ("first", "second"):
+        (tmp_path / name).symlink_to(made / "run")
+    with pytest.raises(OutputError, match="holds 2 finished runs, and one is explained at a time"):
+        triune.explain(tmp_path, "red")
     with pytest.raises(DataError, match="101 texts are more than are explained at once"):
         triune.explain(made / "run", ["red"] * 101)
     with pytest.raises(DataError, match="there is no text to explain"):

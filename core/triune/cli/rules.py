@@ -35,7 +35,7 @@ def execute(arguments: Namespace) -> int:
         TriuneError: rules or table cannot be read.
     """
     from triune.audit import audit
-    from triune.cli.rule_input import rules_of, table_of
+    from triune.rule_input import rules_of, table_of
 
     names = ("text", "label", "label_separator")
     columns = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}

@@ -122,13 +122,14 @@ def summary(result: Result, *, anew: bool) -> Iterator[str]:
         yield from metrics_lines(result.metrics)
         yield from beside_lines(result.metrics)
     else:
-        yield "No table with labels was set aside, so nothing was measured."
+        yield "No table was set aside, so nothing was measured."
     yield ""
     yield from _choice(result.facts["ended"])
     folder = shlex.quote(str(result.folder))
     yield from (
         f"Folder:  {result.folder}",
         f"Model:   {result.model} (transformers loads it; README.md in the folder says how)",
+        *([f"Report:  {result.report}"] if result.report.is_file() else []),
         "",
         "Next",
         f"  echo 'a text of yours' | triune predict {folder} -",

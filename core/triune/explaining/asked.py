@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, cast
 
 from triune.conditions.kept import Lasting
 from triune.conditions.view import parts
-from triune.errors import DataError, listed, nearest
+from triune.ensembles import members_of
+from triune.errors import DataError, OutputError, listed, nearest
 from triune.folder import Folder
 from triune.reopened import SPLIT, reopened
 
@@ -35,8 +36,14 @@ def asked_of(
     Raises:
         TriuneError: there is no such run, or nothing to explain, or too much of it.
     """
-    facts = Folder(folder).facts()
-    found = reopened(folder, _source(text, columns, facts), plugins)
+    member, *others = members_of(folder)
+    if others:
+        raise OutputError(
+            f"{str(folder)!r} holds {len(others) + 1} finished runs, and one is explained at a time: give the folder "
+            f"of one, such as {str(member)!r}"
+        )
+    facts = Folder(member).facts()
+    found = reopened(member, _source(text, columns, facts), plugins)
     table = found.data.splits[SPLIT]
     if len(table) > MOST:
         raise DataError(

@@ -222,6 +222,9 @@ class SoftFormula:
 
     fn: Callable[[Outputs, Batch], Tensor]
 
+    def __str__(self) -> str:
+        return f"what {getattr(self.fn, '__qualname__', type(self.fn).__name__)} says of the outputs"
+
 
 def formulas(given: Iterable[Formula | str | int]) -> tuple[Formula, ...]:
     """Return formulas as they are and names as labels."""

@@ -22,6 +22,7 @@ TRAINING: Mapping[str, object] = {
     "device": "cpu",
     "validation": 0.1,
     "baselines": False,
+    "report": "off",
 }
 
 

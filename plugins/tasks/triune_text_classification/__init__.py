@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 class TextClassification:
     """A pretrained encoder with a linear head (Devlin et al. 2019, §4.1)."""
 
+    classifies_text = True
+
     class Config(BaseModel, frozen=True, extra="forbid"):
         """Settings of the task."""
 

@@ -1,0 +1,46 @@
+"""The five ways of learning that `triune compare` sets beside one another unless told which."""
+
+from __future__ import annotations
+
+from triune.strategies import Strategy
+
+WEAK_LABELS = Strategy(
+    name="weak-labels",
+    family="rules",
+    methods=("end-to-end", "weak-labels"),
+    needs=frozenset({"rules"}),
+    default=True,
+    summary="Rules vote on every training text, and the whole model learns from their votes; no label is seen.",
+)
+END_TO_END = Strategy(
+    name="end-to-end",
+    family="labels",
+    methods=("end-to-end",),
+    needs=frozenset({"labels"}),
+    default=True,
+    summary="The whole model learns from the labels.",
+)
+LAYER_BY_LAYER = Strategy(
+    name="layer-by-layer",
+    family="labels",
+    methods=("layer-by-layer",),
+    needs=frozenset({"labels"}),
+    default=True,
+    summary="The model thaws from its head down, block by block, and learns from the labels.",
+)
+LORA = Strategy(
+    name="lora",
+    family="labels",
+    methods=({"use": "lora", "learning_rate": 1e-3},),
+    needs=frozenset({"labels"}),
+    default=True,
+    summary="Thin adapters and the head learn from the labels; the model itself rests.",
+)
+HYBRID = Strategy(
+    name="hybrid",
+    family="hybrid",
+    methods=("end-to-end", "weak-labels", "semantic-loss"),
+    needs=frozenset({"rules", "labels"}),
+    default=True,
+    summary="The whole model learns from the labels, from the votes of rules where there are none, and from the rules.",
+)
