@@ -238,6 +238,7 @@ def test_of_tokens_it_is_told_which_rule_speaks_of_which(tmp_path, tiny_model):
     assert oslo["kept"]
     assert "bio-transitions" in set(found.rules["rule"])
     assert list(found.labels["word"]) == ["thanks", "oslo", "bob"]
+    assert all(isinstance(tags, list) for tags in found.nearest["label"])
     assert len(found.nearest) == 2
     page = "\n".join(explanation_lines(found))
     assert "oslo at 'oslo': kept by the prediction" in page

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 WIDE = 60  # characters of a text in a table
 MOST_LABELS, MOST_WORDS, MOST_TAGS = 6, 12, 40
 BAR = 12
+LEAST = 0.1
+"""The log-odds of a full bar at the least: what is nearly nothing looks so."""
 BASIS = {"structure": "in the structure", "projection": "by projection"}
 LEGEND = {
     "structure": "in the structure: what the run itself says, with its hard rules and without that one",
@@ -92,7 +94,7 @@ def _rule(row: Row) -> Iterator[str]:
 def _words(rows: Sequence[Row]) -> Iterator[str]:
     for label, token in dict.fromkeys((row["label"], row["of_token"]) for row in rows):
         own = [row for row in rows if (row["label"], row["of_token"]) == (label, token)]
-        most = max((abs(row["attribution"]) for row in own), default=0.0) or 1.0
+        most = max(LEAST, *(abs(row["attribution"]) for row in own))
         shown = sorted(own, key=lambda row: -abs(row["attribution"]))[:MOST_WORDS]
         yield ""
         at = "" if token is None else f" at token {token + 1}"

@@ -91,7 +91,9 @@ def _rows(
 
 def _label(cell: object) -> object:
     labels = label_set(cell)
-    return labels if labels is None or isinstance(cell, list | tuple) else labels[0]
+    if labels is None:
+        return None
+    return list(labels) if isinstance(cell, list | tuple) else labels[0]
 
 
 def representing(bundle: Bundle) -> nn.Module:
