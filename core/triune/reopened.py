@@ -59,6 +59,16 @@ class Found:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Reopened:
+    """A finished run with its model and its rules, and a table as its test table."""
+
+    loaded: LoadedConfig
+    finished: FinishedRun
+    opened: Opened
+    data: Data
+
+
 def measured(folder: Path, source: str | Path | pd.DataFrame, plugins: Mapping[str, object] | None = None) -> Found:
     """Return the predictions of a finished run for a table, its metrics over rows with a label, and its rules' report.
 
@@ -110,6 +120,20 @@ def predicted(folder: Path, source: str | Path | pd.DataFrame, plugins: Mapping[
     examples, index = encode(opened.bundle, data)[SPLIT], data.splits[SPLIT].index
     found = report_split(outputs_of, examples, index, run, finished.space, nothing)
     return _found(data, found, found.metrics)
+
+
+def reopened(folder: Path, source: str | Path | pd.DataFrame, plugins: Mapping[str, object] | None = None) -> Reopened:
+    """Return a finished run, and the table that it is to be used on; labels that it may have are not looked at.
+
+    Raises:
+        OutputError: the folder holds no finished run.
+        RuleError: the rules are no longer those of the run.
+    """
+    facts, loaded, finished = _reopened(Folder(folder), plugins)
+    check_rule_files(facts.get("rules"), loaded)
+    run, hooks = started(loaded, finished=finished)
+    data = _without_labels(_table(source, hooks, run))
+    return Reopened(loaded, finished, build(run, hooks, data), data)
 
 
 def _without_labels(data: Data) -> Data:

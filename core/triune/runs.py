@@ -1,4 +1,4 @@
-"""The life of a run as a caller sees it: plan, run, evaluate, predict."""
+"""The life of a run as a caller sees it: plan, run, evaluate, predict, explain."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from triune.baselines import Baseline
     from triune.config import RunConfig, Training
+    from triune.explaining.values import Explanation
     from triune.journal import Observer
     from triune.planning import Plan
     from triune.prepared import Prepared
@@ -171,6 +172,47 @@ def predict(
     from triune.reopened import predicted
 
     return predicted(Path(folder), data, plugins).predictions.drop(columns="gold")
+
+
+def explain(
+    folder: str | Path,
+    text: str | Sequence[str] | Sequence[Sequence[str]] | Path | pd.DataFrame,
+    *,
+    label: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    nearest: int = 5,
+    steps: int = 50,
+    data: Frames | None = None,
+    plugins: Mapping[str, object] | None = None,
+) -> Explanation:
+    """Return why a finished run says of texts what it says: rules, tokens and the nearest training examples.
+
+    Args:
+        folder: of the finished run.
+        text: a text or several; lists of tokens, where the run tags them; a `Path`, or a frame, of a table.
+        label: which label to explain; None: the predicted ones.
+        columns: a value for each column that rules, or the task, read beside the text.
+        nearest: how many training examples to look up; 0: none.
+        steps: points on the path of integrated gradients, more where they are too few; 0: no tokens.
+        data: the tables that were given to `run` from Python, for the nearest examples.
+        plugins: plugin objects from Python, as they were given to `run`.
+
+    Raises:
+        TriuneError: the folder holds no finished run, a text is empty, or there is no such label.
+    """
+    from triune.explaining.answering import explanation
+    from triune.opening import as_frames
+
+    return explanation(
+        Path(folder),
+        text,
+        label=None if label is None else str(label),
+        columns=columns or {},
+        nearest=nearest,
+        steps=steps,
+        frames=None if data is None else as_frames(data),
+        plugins=plugins,
+    )
 
 
 def _loaded(

@@ -60,7 +60,7 @@ PUBLIC = {
 }
 PUBLIC_PACKAGES = ("triune.adapters.", "triune.conditions.", "triune.logic.", "triune.testing.")
 HEAVY = {"torch", "transformers", "pandas", "sklearn", "numpy", "datasets", "imblearn", "safetensors", "tokenizers"}
-HEAVY |= {"peft", "matplotlib", "jinja2"}
+HEAVY |= {"peft", "captum", "matplotlib", "jinja2"}
 
 
 def python_files(*folders: Path) -> list[Path]:
@@ -166,10 +166,11 @@ def test_importing_triune_imports_nothing_heavy_and_no_pydantic():
 
 def test_the_public_names_are_these():
     assert triune.__all__ == [
-        *("ALL", "ALWAYS", "Batch", "Bundle", "Comparison", "Data", "Event", "Formula", "GroundedRules", "Label"),
+        *("ALL", "ALWAYS", "Batch", "Bundle", "Comparison", "Data", "Event", "Explanation", "Formula"),
+        *("GroundedRules", "Label"),
         *("LossTerm", "ModelLayout", "Outputs", "ParamGroup", "ParameterClaim", "Result", "Rule", "RuleLabels", "Run"),
         *("Schedule", "Seat", "SoftFormula", "Source", "Step", "Strategy", "TermValues", "TextMatches", "TriuneError"),
-        *("compare", "evaluate", "hookimpl", "plan", "predict", "rule", "run"),
+        *("compare", "evaluate", "explain", "hookimpl", "plan", "predict", "rule", "run"),
     ]
 
 

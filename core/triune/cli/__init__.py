@@ -19,6 +19,7 @@ VERBS = {
     "compare": "set ways of learning beside one another: from rules, from labels, from both",
     "evaluate": "measure a finished run on a table with labels, or report its rules on any",
     "predict": "predict the labels of a table, or of texts from standard input",
+    "explain": "say why a finished run labels a text as it does: rules, words, nearest training examples",
     "report": "draw the page of a finished run, or of a comparison, anew from the files in its folder",
     "rules": "check rules on a table before any training: where they fire, whether they are right, and agree",
     "plugins": "list the plugins that are installed, and why one is not available",
