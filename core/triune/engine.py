@@ -186,29 +186,30 @@ class Engine:
         """Measure the model on the validation table, and keep it if it is the best so far."""
         found = self.examiner.evaluate("valid")
         metrics = found.metrics
-        better = self.metric in metrics and self._improves(found)
+        better = self.metric in metrics and self._improves(found)  # without labels nothing is measured
         if better:
             self._save_best()
-        elif self.metric in metrics:  # without labels nothing is measured, and nothing disappoints
-            self.progress = replace(self.progress, disappointments=self.progress.disappointments + 1)
         self.journal.tell(Evaluated(self.now, "valid", metrics, better))
         return found.answers
 
     def _improves(self, found: Evaluation) -> bool:
-        """Return whether this is the best model so far, and remember how it does."""
+        """Return whether this is the best model so far; remember how it does, and whether the metric still rises."""
         progress, space = self.progress, self.prepared.opened.bundle.space
         loss = log_loss(found.answers, self.prepared.examples["valid"], space)
         new, labelled = Standing(number(found.metrics, self.metric), loss), int(number(found.metrics, "labelled"))
-        highest = new.value if progress.best is None else max(progress.highest, new.value)
         margin = self.training.early_stopping.min_delta if self.training.early_stopping else 0.0
+        first = progress.best is None
+        rises = first or new.value > progress.highest + margin
         better = progress.best is None or is_better(
             new, Standing(progress.best, progress.best_loss), progress.highest, labelled, margin
         )
-        self.progress = replace(progress, highest=highest)
         if better:
-            self.progress = replace(
-                self.progress, best=new.value, best_loss=loss, best_step=progress.step, disappointments=0
-            )
+            progress = replace(progress, best=new.value, best_loss=loss, best_step=progress.step)
+        self.progress = replace(
+            progress,
+            highest=new.value if first else max(progress.highest, new.value),
+            disappointments=0 if rises else progress.disappointments + 1,
+        )
         return better
 
     def _watch(self, answers: Sequence[Answers] | None) -> None:

@@ -110,10 +110,12 @@ def predicted(folder: Path, source: str | Path | pd.DataFrame, plugins: Mapping[
     """
     first, *others = members_of(folder)
     facts, loaded, finished = _reopened(Folder(first), plugins)
-    run, hooks = started(loaded, finished=finished)
-    constrained = bool(hooks.implementers(RuleApplication.constrain_outputs))
+    constrained = any(hasattr(one.cls, RuleApplication.constrain_outputs.__name__) for one in loaded.plugins)
     if constrained:
         check_rule_files(facts.get("rules"), loaded)
+    else:  # their files may be gone
+        loaded = replace(loaded, plugins=tuple(one for one in loaded.plugins if one.family != "rule"))
+    run, hooks = started(loaded, finished=finished)
     data = _without_labels(_table(source, hooks, run))
     opened = (build if constrained else build_model)(run, hooks, data)
     nothing = GroundedRules((), {SPLIT: _nowhere(len(data.splits[SPLIT]))}, space=finished.space)

@@ -154,7 +154,7 @@ def test_labels_that_break_a_rule_are_refused_by_place_or_left_out_and_counted(t
     assert not (tmp_path / "run").exists()
     one["methods"][1]["gold"] = "ignore"
     plan = triune.plan(one)
-    assert "1 examples whose labels break them are left out" in str(plan.terms["task under rules"][1].note)
+    assert "1 example whose labels break them is left out" in str(plan.terms["task under rules"][1].note)
     triune.run(one, output=tmp_path / "run")
 
 

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # transformers warns of its o
 
 TEXTS = ["where is my parcel", "i want my money back", "the app crashes on start", "lovely service thank you"] * 8
 TRAINING = {"epochs": 1, "batch_size": 8, "learning_rate": 1e-3, "threads": 1, "device": "cpu", "max_length": 32}
+TRAINING |= {"validation": 0.1}
 
 
 def frame(labels, **columns):

@@ -18,6 +18,7 @@ from triune_token_classification import TokenClassification
 pytestmark = pytest.mark.filterwarnings("ignore")  # transformers warns of its own affairs
 
 TRAINING = {"epochs": 1, "batch_size": 8, "learning_rate": 3e-3, "threads": 1, "device": "cpu", "max_length": 32}
+TRAINING |= {"validation": 0.1}
 PLACES, PEOPLE, REST = ("oslo", "new york"), ("anna lee", "bob"), ("where is", "the parcel of", "money back", "thanks")
 
 
