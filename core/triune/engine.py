@@ -17,9 +17,9 @@ from triune.collapse import GRACE
 from triune.dropout import fast_dropout
 from triune.errors import CheckpointError
 from triune.evaluation import number
-from triune.events import Cached, Checkpointed, Evaluated, Finished, PhaseEnded, Stepped, Warned
+from triune.events import Cached, Checkpointed, Evaluated, Finished, Noted, PhaseEnded, Stepped, Warned
 from triune.examiner import Examiner
-from triune.hookspecs import ParameterFreezing
+from triune.hookspecs import ParameterFreezing, RunLifecycle
 from triune.optimisation import Group, adamw, freeze_all, move_to, moved, param_groups, rate_of
 from triune.optimizer_state import optimizer_state, restore_optimizer
 from triune.planning import DEFAULT_METRIC
@@ -82,6 +82,7 @@ class Engine:
         self.examiner = Examiner(prepared, listener.obey)
         self.progress = Progress()
         self.before: dict[str, JSON] = {}  # by split, how often the model broke each rule before it learnt
+        self.best: Mapping[str, JSON] | None = None  # the validation metrics of the best model
         self.groups = self._groups()
 
     def train(self) -> str:
@@ -94,6 +95,7 @@ class Engine:
             self.examiner.begin(self.now)
             if not self.progress.step:
                 self.before = self.examiner.before()
+                self._note()
             while True:
                 self._evaluate_if_due()
                 self._save_if_due()
@@ -170,6 +172,7 @@ class Engine:
             return
         self._keep_frozen("valid", max(step - 1, 0))  # as in the step that was just learnt from
         answers = self._validate() if "valid" in self.prepared.examples else None
+        self._note()
         self._watch(answers)
         self.progress = replace(self.progress, evaluated=step)  # at last: whoever stops amid it does it over
         self._end_phase_if_due()
@@ -179,15 +182,29 @@ class Engine:
         found = self.examiner.evaluate("valid")
         metrics = found.metrics
         value = number(metrics, self.metric) if self.metric in metrics else None
-        margin = self.training.early_stopping.min_delta if self.training.early_stopping else 0.0
-        better = value is not None and (self.progress.best is None or value > self.progress.best + margin)
+        better = self._better(metrics, value)
         if better:
+            self.best = metrics
             self.progress = replace(self.progress, best=value, best_step=self.progress.step, disappointments=0)
             self._save_best()
         else:
             self.progress = replace(self.progress, disappointments=self.progress.disappointments + 1)
         self.journal.tell(Evaluated(self.now, "valid", metrics, better))
         return found.answers
+
+    def _better(self, metrics: Mapping[str, JSON], value: float | None) -> bool:
+        """Return whether the model as it is goes before the best so far: as a plugin decides, else by the metric."""
+        decided = self.hooks.decide(RunLifecycle.prefer_model, run=self.run, metrics=metrics, best=self.best)
+        if decided:
+            return decided[1]
+        margin = self.training.early_stopping.min_delta if self.training.early_stopping else 0.0
+        return value is not None and (self.progress.best is None or value > self.progress.best + margin)
+
+    def _note(self) -> None:
+        """Write down what plugins note of this moment."""
+        for plugin, found in self.hooks.each(RunLifecycle.note_values, run=self.run):
+            for name, values in (found or {}).items():
+                self.journal.tell(Noted(self.now, plugin, name, values))
 
     def _watch(self, answers: Sequence[Answers] | None) -> None:
         """Say it, once, where one label has taken over the predictions."""
@@ -263,6 +280,7 @@ class Engine:
                 "progress": asdict(replace(self.progress, evaluating=self.evaluating)),
                 "history": self.journal.size,
                 "before": self.before,
+                "best": self.best,
                 "optimizer": optimizer_facts,
                 "memory": facts,
                 "threads": torch.get_num_threads(),
@@ -283,6 +301,7 @@ class Engine:
         self.progress = replace(self.progress, ended=tuple(self.progress.ended))
         self.groups = self._groups()
         self.before = dict(facts["before"])  # type: ignore[arg-type]
+        self.best = facts["best"]  # type: ignore[assignment]
         set_random_state(memory["random"])
 
     def _save_best(self) -> None:
@@ -291,6 +310,6 @@ class Engine:
             self.checkpoints.save_best(Snapshot(self.progress.step, {"model": self.model.state_dict()}, facts))
 
     def _restore_best(self) -> None:
-        best = self.checkpoints.best() if self.training.keep_best and self.progress.best is not None else None
+        best = self.checkpoints.best() if self.training.keep_best and self.progress.best_step else None
         if best:
             self.model.load_state_dict(dict(best.tensors["model"]), strict=True)
