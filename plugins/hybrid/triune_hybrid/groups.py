@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from triune import Formula
 from triune.errors import PlanError, listed, nearest
-from triune.logic.inference import Weighted, log_odds
+from triune.logic import Not
+from triune.logic.inference import Weighted
 from triune.logic.variables import NEVER
 from triune.types import ALWAYS
 
@@ -93,7 +94,8 @@ def _group(name: str, seated: Seated, members: set[str]) -> Group:
 def _weighted(rule: Rule) -> Weighted:
     """Return how a rule acts: whether it or its opposite costs is settled for good, how much is not."""
     assert isinstance(rule.then, Formula)
-    return Weighted(rule.name, rule.then, log_odds(rule.confidence), rule.hard, rule.hard and rule.when == ALWAYS)
+    then = rule.then if rule.confidence >= 0.5 else Not(rule.then)
+    return Weighted(rule.name, then, 1.0, rule.hard, rule.hard and rule.when == ALWAYS)
 
 
 def members_of(rules: Sequence[Rule], bounds: float | Mapping[str, float], by: str) -> dict[str, list[str]]:
