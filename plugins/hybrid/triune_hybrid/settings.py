@@ -42,7 +42,7 @@ class Dual(BaseModel, frozen=True, extra="forbid"):
         "all",
         description="Where at_most is a number: all rules share one multiplier, or each rule has its own.",
     )
-    rate: Positive = Field(5.0, description="How far a multiplier moves at an evaluation, for each unit of violation.")
+    rate: Positive = Field(1.0, description="How far a multiplier moves at an evaluation, for each unit of violation.")
     start: float = Field(1.0, ge=0, allow_inf_nan=False, description="The multipliers at the beginning.")
     most: Positive = Field(20.0, description="The largest multiplier.")
     newest: Annotated[float, Field(gt=0, le=1)] = Field(
