@@ -165,7 +165,7 @@ def test_multipliers_follow_the_recursion_by_hand(evaluations, rate, newest, flo
 
 
 def test_a_multiplier_falls_once_its_bound_is_met():
-    found = Multipliers(dual(start=0.0), 1)
+    found = Multipliers(dual(start=0.0, rate=5.0), 1)
     found.move(held(0.3), 1)
     risen = found.values[0]
     for step in range(2, 6):
