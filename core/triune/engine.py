@@ -18,9 +18,9 @@ from triune.collapse import GRACE
 from triune.dropout import fast_dropout
 from triune.errors import CheckpointError
 from triune.evaluation import number
-from triune.events import Cached, Checkpointed, Evaluated, Finished, PhaseEnded, Stepped, Warned
+from triune.events import Cached, Checkpointed, Evaluated, Finished, Noted, PhaseEnded, Stepped, Warned
 from triune.examiner import Examiner
-from triune.hookspecs import ParameterFreezing
+from triune.hookspecs import ParameterFreezing, RunLifecycle
 from triune.optimisation import Group, adamw, freeze_all, move_to, moved, param_groups, rate_of
 from triune.optimizer_state import optimizer_state, restore_optimizer
 from triune.planning import DEFAULT_METRIC
@@ -54,7 +54,7 @@ class Progress:
     best: float | None = None
     best_step: int = 0
     best_loss: float = 0.0  # the log loss of that model, which decides among ties of a tiny validation table
-    highest: float = 0.0  # the best value of all evaluations
+    highest: float | None = None  # the best value of all evaluations
     disappointments: int = 0  # evaluations in a row that were no better
     ended: tuple[int, ...] = ()  # the steps at which phases ended
     seconds: float = 0.0  # spent learning, over all resumes
@@ -86,6 +86,7 @@ class Engine:
         self.examiner = Examiner(prepared, listener.obey)
         self.progress = Progress()
         self.before: dict[str, JSON] = {}  # by split, how often the model broke each rule before it learnt
+        self.best: Mapping[str, JSON] | None = None  # the validation metrics of the best model
         self.groups = self._groups()
 
     def train(self) -> str:
@@ -99,6 +100,7 @@ class Engine:
             self.examiner.begin(self.now)
             if not self.progress.step:
                 self.before = self.examiner.before()
+                self._note()
             while True:
                 self._evaluate_if_due()
                 self._save_if_due()
@@ -178,6 +180,7 @@ class Engine:
             return
         self._keep_frozen("valid", max(step - 1, 0))  # as in the step that was just learnt from
         answers = self._validate() if "valid" in self.prepared.examples else None
+        self._note()
         self._watch(answers)
         self.progress = replace(self.progress, evaluated=step)  # at last: whoever stops amid it does it over
         self._end_phase_if_due()
@@ -186,31 +189,46 @@ class Engine:
         """Measure the model on the validation table, and keep it if it is the best so far."""
         found = self.examiner.evaluate("valid")
         metrics = found.metrics
-        better = self.metric in metrics and self._improves(found)  # without labels nothing is measured
+        better = self._improves(found)
         if better:
             self._save_best()
         self.journal.tell(Evaluated(self.now, "valid", metrics, better))
         return found.answers
 
     def _improves(self, found: Evaluation) -> bool:
-        """Return whether this is the best model so far; remember how it does, and whether the metric still rises."""
-        progress, space = self.progress, self.prepared.opened.bundle.space
-        loss = log_loss(found.answers, self.prepared.examples["valid"], space)
-        new, labelled = Standing(number(found.metrics, self.metric), loss), int(number(found.metrics, "labelled"))
-        margin = self.training.early_stopping.min_delta if self.training.early_stopping else 0.0
-        first = progress.best is None
-        rises = first or new.value > progress.highest + margin
-        better = progress.best is None or is_better(
-            new, Standing(progress.best, progress.best_loss), progress.highest, labelled, margin
-        )
+        """Return whether this is the best model so far, as a plugin decides or the metric; remember how it does."""
+        metrics, progress, space = found.metrics, self.progress, self.prepared.opened.bundle.space
+        decided = self.hooks.decide(RunLifecycle.prefer_model, run=self.run, metrics=metrics, best=self.best)
+        value = number(metrics, self.metric) if self.metric in metrics else None
+        if value is None and decided is None:
+            return False  # without labels nothing is measured, and nothing disappoints
+        loss = 0.0 if value is None else log_loss(found.answers, self.prepared.examples["valid"], space)
+        rises, better = (decided[1], decided[1]) if decided else self._rises(metrics, Standing(value or 0.0, loss))
         if better:
-            progress = replace(progress, best=new.value, best_loss=loss, best_step=progress.step)
+            self.best = metrics
+            progress = replace(progress, best=value, best_loss=loss, best_step=progress.step)
+        highest = progress.highest if value is None or progress.highest is None else max(progress.highest, value)
         self.progress = replace(
             progress,
-            highest=new.value if first else max(progress.highest, new.value),
+            highest=value if highest is None else highest,
             disappointments=0 if rises else progress.disappointments + 1,
         )
         return better
+
+    def _rises(self, metrics: Mapping[str, JSON], new: Standing) -> tuple[bool, bool]:
+        """Return whether the metric is higher than ever, and whether the model is better than the best so far."""
+        progress, margin = self.progress, self.training.early_stopping
+        least = margin.min_delta if margin else 0.0
+        if progress.best is None or progress.highest is None:
+            return True, True
+        old, labelled = Standing(progress.best, progress.best_loss), int(number(metrics, "labelled"))
+        return new.value > progress.highest + least, is_better(new, old, progress.highest, labelled, least)
+
+    def _note(self) -> None:
+        """Write down what plugins note of this moment."""
+        for plugin, found in self.hooks.each(RunLifecycle.note_values, run=self.run):
+            for name, values in (found or {}).items():
+                self.journal.tell(Noted(self.now, plugin, name, values))
 
     def _watch(self, answers: Sequence[Answers] | None) -> None:
         """Say it, once, where one label has taken over the predictions."""
@@ -295,6 +313,7 @@ class Engine:
                 "progress": asdict(replace(self.progress, evaluating=self.evaluating)),
                 "history": self.journal.size,
                 "before": self.before,
+                "best": self.best,
                 "optimizer": optimizer_facts,
                 "memory": facts,
                 "threads": torch.get_num_threads(),
@@ -315,6 +334,7 @@ class Engine:
         self.progress = replace(self.progress, ended=tuple(self.progress.ended))
         self.groups = self._groups()
         self.before = dict(facts["before"])  # type: ignore[arg-type]
+        self.best = facts["best"]  # type: ignore[assignment]
         set_random_state(memory["random"])
 
     def _save_best(self) -> None:
@@ -324,6 +344,6 @@ class Engine:
             self.world.led(lambda: self.checkpoints.save_best(best))
 
     def _restore_best(self) -> None:
-        best = self.checkpoints.best() if self.training.keep_best and self.progress.best is not None else None
+        best = self.checkpoints.best() if self.training.keep_best and self.progress.best_step else None
         if best:
             self.model.load_state_dict(dict(best.tensors["model"]), strict=True)

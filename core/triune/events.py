@@ -46,6 +46,16 @@ class Evaluated:
 
 
 @dataclass(frozen=True, slots=True)
+class Noted:
+    """A plugin noted values that change over time: `values` of `name`, each by what it is of."""
+
+    step: Step
+    plugin: str
+    name: str
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpointed:
     """A checkpoint is whole and on disk."""
 
@@ -95,4 +105,4 @@ class Beside:
     event: Event
 
 
-Event = Planned | Stepped | Evaluated | Checkpointed | PhaseEnded | Cached | Warned | Finished | Beside
+Event = Planned | Stepped | Evaluated | Noted | Checkpointed | PhaseEnded | Cached | Warned | Finished | Beside

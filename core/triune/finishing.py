@@ -231,10 +231,12 @@ def facts_of(
 
 
 def chosen_by(engine: Engine) -> str:
-    """Return which metric chose the model that the run ends with."""
-    if engine.progress.best is None or not engine.training.keep_best:
+    """Return which plugin and which metric chose the model that the run ends with."""
+    if not engine.progress.best_step or not engine.training.keep_best:
         return "nothing: it is the last model"
-    return f"{engine.metric} on the validation table"
+    deciders = engine.hooks.implementers(RunLifecycle.prefer_model)
+    first = "".join(f"{name!r} and then " for name in deciders)
+    return f"{first}{engine.metric} on the validation table"
 
 
 def _version(package: str) -> str | None:

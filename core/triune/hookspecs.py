@@ -275,6 +275,36 @@ class RunLifecycle:
         """
         return {}
 
+    @hookspec(firstresult=True)
+    def prefer_model(self, run: Run, metrics: Mapping[str, JSON], best: Mapping[str, JSON] | None) -> bool | None:
+        """Decide whether the model as it is goes before the best so far; None leaves that to the metric.
+
+        `metrics` are those of the validation table, rule report included, `best` those of the best model so far, None
+        where there is none yet. Default: the metric of `training.early_stopping` decides.
+
+        ```python
+        @hookimpl
+        def prefer_model(self, metrics, best):
+            broken = [one["rules_overall"]["violation_rate"] > 0.02 for one in (metrics, best or metrics)]
+            return None if broken[0] == broken[1] else broken[1]
+        ```
+        """
+
+    @hookspec
+    def note_values(self, run: Run) -> Mapping[str, Mapping[str, float]]:
+        """Contribute values that change over time: by a name, and by what each is of.
+
+        Asked before the first step and after each evaluation, when `observe` has been told of it. They stand in
+        `history.jsonl`, with the step and the plugin.
+
+        ```python
+        @hookimpl
+        def note_values(self):
+            return {"multipliers": {"rules": self.multiplier}}
+        ```
+        """
+        return {}
+
     @hookspec
     def observe(self, run: Run, event: Event) -> None:
         """See what happens. An error here is reported once and never fails the run.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING
 
-from triune.events import Cached, Evaluated, Event, PhaseEnded, Stepped, Warned
+from triune.events import Cached, Evaluated, Event, Noted, PhaseEnded, Stepped, Warned
 from triune.files import writing
 from triune.hookspecs import RunLifecycle
 
@@ -94,6 +94,14 @@ def line_of(event: Event) -> dict[str, JSON] | None:
             "split": event.split,
             "metrics": dict(event.metrics),
             "best": event.best,
+        }
+    if isinstance(event, Noted):
+        return {
+            "event": "values",
+            "step": event.step.index,
+            "plugin": event.plugin,
+            "name": event.name,
+            "values": dict(event.values),
         }
     if isinstance(event, Cached):
         seconds = round(event.seconds, 3)

@@ -10,7 +10,7 @@ from triune.alignment import count
 from triune.data import label_set
 from triune.errors import PlanError, listed, nearest
 from triune.hooks import declared, given
-from triune.hookspecs import LossComposition, ParameterFreezing, RuleApplication
+from triune.hookspecs import LossComposition, ParameterFreezing, RuleApplication, RunLifecycle
 from triune.optimisation import Group, groups_of
 from triune.types import LossTerm, OnPlateau, ParameterClaim, Seat
 from triune.windows import plateaus_of, resolve, unclear_phases
@@ -331,7 +331,12 @@ def unsteady(tables: Mapping[str, Table], training: Training) -> list[str]:
 
 def contested(hooks: Hooks) -> list[str]:
     """Return a problem for each decision that two plugins would take."""
-    specs = (RuleApplication.label_examples, LossComposition.compose_loss, ParameterFreezing.build_optimizer)
+    specs = (
+        RuleApplication.label_examples,
+        LossComposition.compose_loss,
+        ParameterFreezing.build_optimizer,
+        RunLifecycle.prefer_model,
+    )
     return [sentence for spec in specs if (sentence := hooks.contested(spec))]
 
 

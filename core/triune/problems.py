@@ -132,7 +132,7 @@ def _of_union(
     details = [detail for each in members.values() for _, detail in each]
     wanted = list(dict.fromkeys(_wanted(detail) for detail in details))
     choices = [choice for detail in details for choice in _choices(detail)]
-    value = details[0]["input"]
+    value = _given(details[0])
     yield union, f"found {found(value)}, wanted {' or '.join(wanted)}{nearest(value, choices)}", False
 
 
@@ -146,7 +146,7 @@ def _said(where: Keys, detail: ErrorDetails, model: type[BaseModel], owner: str)
 
 
 def _sentence(detail: ErrorDetails) -> str:
-    kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
+    kind, value, context = detail["type"], _given(detail), detail.get("ctx", {})
     if kind in {"value_error", "assertion_error"}:
         return str(context.get("error", "")) or detail["msg"]
     wanted = _wanted(detail)
@@ -178,6 +178,11 @@ def _wanted(detail: ErrorDetails) -> str:
     if kind == "is_instance_of":
         return f"an object of the class {detail['ctx']['class']}"
     return ""
+
+
+def _given(detail: ErrorDetails) -> object:
+    """Return the value at fault: of members that one key tells apart, what that key says."""
+    return detail["ctx"]["tag"] if detail["type"] == "union_tag_invalid" else detail["input"]
 
 
 def _choices(detail: ErrorDetails) -> list[str]:
