@@ -119,18 +119,18 @@ class Choices:
     def multiply(self, values: Tensor) -> None:
         """Compute the nodes as the sum of their pairs' products, in plain numbers."""
         pairs = values.index_select(0, self.left).mul_(values.index_select(0, self.right))
-        own, nodes = values[self.first : self.last], self.last - self.first
-        if len(pairs) == 2 * nodes:  # the commonest case, and an addition takes half the time of a sum
-            torch.add(pairs[:nodes], pairs[nodes:], out=own)
+        pairs = pairs.view(-1, self.last - self.first, values.shape[1])
+        own = values[self.first : self.last]
+        if len(pairs) == 2:  # the commonest case, and an addition takes half the time of a sum
+            torch.add(pairs[0], pairs[1], out=own)
         else:
-            torch.sum(pairs.view(len(pairs) // nodes, nodes, values.shape[1]), 0, out=own)
+            torch.sum(pairs, 0, out=own)
 
     def slopes(self, values: Tensor, slopes: Tensor) -> None:
         """Add to the slope of each part of a pair: the node's, times the other part."""
-        nodes = self.last - self.first
-        others = values.index_select(0, self.crossed).view(len(self.crossed) // nodes, nodes, values.shape[1])
-        others.mul_(slopes[self.first : self.last])
-        slopes.index_add_(0, self.both, others.flatten(0, 1))
+        others = values.index_select(0, self.crossed)
+        others.view(-1, self.last - self.first, values.shape[1]).mul_(slopes[self.first : self.last])
+        slopes.index_add_(0, self.both, others)
 
     def _pairs(self, values: Tensor) -> Tensor:
         pairs = values.index_select(0, self.left).add_(values.index_select(0, self.right))
