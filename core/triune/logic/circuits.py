@@ -65,7 +65,7 @@ class Sketch:
         return self._node(("one", left), self.choices, left, len(left))
 
     def either(self, of: Iterable[int]) -> int:
-        """Return the node that one of some nodes holds, which exclude each other; the cases of choices become its own."""
+        """Return the node that one of some nodes holds, which exclude each other; pairs of choices become its own."""
         return self.choice([pair for node in of for pair in self.choices.get(node, ((node, TRUE),))])
 
     def check_time(self) -> None:

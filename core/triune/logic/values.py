@@ -99,7 +99,8 @@ class PlainValue(Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None, None, None, None]:  # noqa: ANN401
         """Return the gradients of scores and penalties."""
         of_scores, of_penalties = ctx.saved_tensors
-        return of_scores * gradient[:, None], of_penalties * gradient if ctx.needs_input_grad[1] else None, None, None, None
+        of_penalties = of_penalties * gradient if ctx.needs_input_grad[1] else None
+        return of_scores * gradient[:, None], of_penalties, None, None, None
 
 
 def _of_penalties(values: Tensor, slopes: Tensor, penalties: Tensor, leaves: Leaves) -> Tensor:
