@@ -108,7 +108,8 @@ def _of_penalties(values: Tensor, slopes: Tensor, penalties: Tensor, leaves: Lea
     if not len(penalties):
         return penalties
     off, on = slopes[leaves.many :].view(2, *penalties.shape)
-    return on.sub_(off).mul_(values[leaves.many :][: len(penalties)]).to(penalties.dtype)
+    slope: Tensor = on.sub_(off).mul_(values[leaves.many :][: len(penalties)])
+    return slope.to(penalties.dtype)
 
 
 class LogValue(Function):
