@@ -3,7 +3,7 @@
 Values are plain numbers, fast and of a limited range, or logarithms; there false is -1e30, not minus infinity, so
 that differences stay numbers. In logarithms, nodes of a level with about as many parts are computed together, the
 shorter padded; a level of many nodes is parted, so that padding stays below half, or below what one more step would
-cost. In plain numbers, choices of unequal lengths are one step a level, without padding.
+cost. In plain numbers, choices of unequal lengths are a step of their own, without padding.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 FEW = 128
 """Padding that costs less than a step of its own."""
+
+AT_ONCE = 512
+"""Pairs of a step without padding: more of them, times the examples of a batch, leave the cache."""
 
 One = TypeVar("One")
 
@@ -117,7 +120,7 @@ def levelled(sketch: Sketch, root: int, device: torch.device) -> Circuit:
             first += len(some)
         steps.extend(padded)
         even = nodes[0] in sketch.conjunctions or _parts(sketch, nodes[0]) == _parts(sketch, nodes[-1])
-        plain.extend(padded if even else [_sums(sketch, rows, nodes, device)])
+        plain.extend(padded if even else _sums(sketch, rows, nodes, device))
     constants = torch.tensor([[0.0], [1.0]], device=device)
     return Circuit(leaves, first, rows[root], tuple(steps), tuple(plain), constants)
 
@@ -164,10 +167,11 @@ def _step(
     return Choices(first, last, left, right, torch.cat((left, right)), torch.cat((right, left)))
 
 
-def _sums(sketch: Sketch, rows: dict[int, int], nodes: Sequence[int], device: torch.device) -> Sums:
+def _sums(sketch: Sketch, rows: dict[int, int], nodes: Sequence[int], device: torch.device) -> Iterator[Sums]:
     pairs = [(rows[node], rows[one], rows[other]) for node in nodes for one, other in sketch.choices[node]]
-    owners, left, right = torch.tensor(pairs, device=device).t().contiguous()
-    return Sums(owners, left, right, torch.cat((left, right)), torch.cat((right, left)))
+    for some in torch.split(torch.tensor(pairs, device=device), AT_ONCE):
+        owners, left, right = some.t().contiguous()
+        yield Sums(owners, left, right, torch.cat((left, right)), torch.cat((right, left)))
 
 
 def _filled(of: Sequence[One], size: int, filler: One) -> list[One]:
