@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Step = Callable[[], float]
 
 INEXACT = ("sampling", "t-norm")
-WRITTEN = 1_000  # clauses up to which a rule is written out as Python for Pylon's solvers that read code
+WRITTEN = 5_000  # clauses up to which a rule is written out as Python for Pylon's solvers that read code
 
 
 def clauses_of(n: int) -> list[list[int]]:
@@ -123,6 +123,7 @@ def pylon_sides(folder: Path, family: str, n: int, scores: torch.Tensor) -> dict
     example, so one is timed and counted once for each example of the batch.
     """
     sys.path.insert(0, str(folder))
+    sys.setrecursionlimit(100_000)  # it reads `a and b and …` one call deeper a clause
     from pylon.brute_force_solver import SatisfactionBruteForceSolver
     from pylon.circuit_solver import SemanticLossCircuitSolver
     from pylon.sampling_solver import WeightedSamplingSolver

@@ -9,7 +9,8 @@ rules that fire to costs), `engines` (which exact form answers for which outputs
 - `alternatives`: one rule that exactly one, or at most one, label holds;
 - `networks`: many variables. `normal` is the one form of all statements, `costs` and `ordering` say what they
   will cost, `assembly` parts them into groups, `exclusions`, `counts` and `compiler` turn a group into a
-  `circuits` sketch, `leaves`, `levels` and `values` are scores, circuits and their gradient on tensors;
+  `circuits` sketch, `leaves`, `steps`, `levels` and `values` are scores, circuits and their gradient
+  on tensors;
 - `chains`: tag sequences. `tags`, `regular` and `recognition` turn statements into `automata`, `messages` runs
   one over tensors;
 - `patterns`: rules that are too much all together, by what fires together;

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, TypeVar
 
-from triune.logic.circuits import TRUE, Sketch, edges_below
+from triune.logic.circuits import Sketch, edges_below
 from triune.logic.compiler import compiled, components
 from triune.logic.costs import Cost, affordable, of_circuit
 from triune.logic.counts import by_count, counted, counting
@@ -144,5 +144,5 @@ def _node(problem: Problem, group: Sequence[Part], sketch: Sketch) -> int:
         broken = [part for part, held in zip(group, holds, strict=True) if not held]
         if all(part.coin is not None for part in broken):
             off = sketch.conjunction([sketch.values(part.coin, 1) for part in broken if part.coin is not None])
-            pairs.append((sketch.choice([(node, TRUE) for node in nodes]), off))
+            pairs.append((sketch.either(nodes), off))
     return sketch.choice(pairs)

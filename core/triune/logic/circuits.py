@@ -64,6 +64,10 @@ class Sketch:
             return self.conjunction(left[0]) if left else FALSE
         return self._node(("one", left), self.choices, left, len(left))
 
+    def either(self, of: Iterable[int]) -> int:
+        """Return the node that one of some nodes holds, which exclude each other; pairs of choices become its own."""
+        return self.choice([pair for node in of for pair in self.choices.get(node, ((node, TRUE),))])
+
     def check_time(self) -> None:
         """Raise `RuleCostError` once the time is spent."""
         spent = monotonic() - self.started

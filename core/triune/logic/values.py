@@ -47,12 +47,12 @@ def log_value(scores: Tensor, penalties: Tensor, circuit: Circuit, leaves: Leave
         return LogValue.apply(scores, penalties, circuit, leaves)  # type: ignore[no-untyped-call,no-any-return]
     with torch.no_grad():
         values = circuit.products(leaves.weights(scores), _coins(penalties))
-        small = ~(values[circuit.root] >= SMALLEST)
-    if not small.any():
+        fit = values[circuit.root] >= SMALLEST
+    if fit.all():
         return PlainValue.apply(scores, penalties, values, circuit, leaves)  # type: ignore[no-untyped-call,no-any-return]
-    if small.all():
+    if not fit.any():
         return LogValue.apply(scores, penalties, circuit, leaves)  # type: ignore[no-untyped-call,no-any-return]
-    plain, far = (~small).nonzero()[:, 0], small.nonzero()[:, 0]
+    plain, far = fit.nonzero()[:, 0], (~fit).nonzero()[:, 0]
     near = PlainValue.apply(scores[plain], penalties[:, plain], values[:, plain], circuit, leaves)  # type: ignore[no-untyped-call]
     again = LogValue.apply(scores[far], penalties[:, far], circuit, leaves)  # type: ignore[no-untyped-call]
     return torch.cat((near, again))[torch.cat((plain, far)).argsort()]
@@ -72,7 +72,10 @@ def _coins(penalties: Tensor) -> Tensor:
 
 
 class PlainValue(Function):
-    """The logarithm of a circuit's value by products, which are given."""
+    """The logarithm of a circuit's value by products, which are given.
+
+    The gradient is found with the value, while the products are in the cache; nothing else is kept for it.
+    """
 
     @staticmethod
     def forward(
@@ -84,23 +87,29 @@ class PlainValue(Function):
         leaves: Leaves,
     ) -> Tensor:
         """Return (batch,) log-values."""
-        ctx.circuit, ctx.leaves, ctx.dtype = circuit, leaves, scores.dtype
-        ctx.save_for_backward(values, penalties)
-        return values[circuit.root].log().to(scores.dtype)
+        value = values[circuit.root]
+        if any(ctx.needs_input_grad):
+            slopes, weights = circuit.slopes(values, value.reciprocal()), values[: leaves.many]
+            of_scores = leaves.score_gradient(weights, slopes[: leaves.many].mul_(weights)).to(scores.dtype)
+            ctx.save_for_backward(of_scores, _of_penalties(values, slopes, penalties, leaves))
+        return value.log().to(scores.dtype)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None, None, None, None]:  # noqa: ANN401
         """Return the gradients of scores and penalties."""
-        values, penalties = ctx.saved_tensors
-        leaves, slopes = ctx.leaves, ctx.circuit.slopes(values, gradient / values[ctx.circuit.root])
-        weights = values[: leaves.many]
-        of_scores = leaves.score_gradient(weights, slopes[: leaves.many] * weights).to(ctx.dtype)
-        if not ctx.needs_input_grad[1]:
-            return of_scores, None, None, None, None
-        off, on = slopes[leaves.many :].view(2, *penalties.shape)
-        of_penalties = ((on - off) * values[leaves.many :][: len(penalties)]).to(penalties.dtype)
-        return of_scores, of_penalties, None, None, None
+        of_scores, of_penalties = ctx.saved_tensors
+        of_penalties = of_penalties * gradient if ctx.needs_input_grad[1] else None
+        return of_scores * gradient[:, None], of_penalties, None, None, None
+
+
+def _of_penalties(values: Tensor, slopes: Tensor, penalties: Tensor, leaves: Leaves) -> Tensor:
+    """Return (formulas, batch) the gradient of penalties, from the products and the slopes of the coins."""
+    if not len(penalties):
+        return penalties
+    off, on = slopes[leaves.many :].view(2, *penalties.shape)
+    slope: Tensor = on.sub_(off).mul_(values[leaves.many :][: len(penalties)])
+    return slope.to(penalties.dtype)
 
 
 class LogValue(Function):

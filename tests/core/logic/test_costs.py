@@ -72,6 +72,12 @@ def test_a_count_never_counts_further_than_it_must():
     assert few == many < 2_500
 
 
+def test_a_count_of_many_labels_is_one_step_a_halving_in_plain_numbers():
+    engine = RuleSet((hard(AtMost(16, labels(64))),)).compiled(Binaries(labels(64))).engine
+    circuit, _ = engine._on(torch.device("cpu"))
+    assert len(circuit.plain) == 6 < len(circuit.steps)
+
+
 def test_the_predicted_edges_of_a_count_are_no_less_than_its_edges():
     for k in (2, 5, 16):
         with pytest.raises(RuleCostError) as refused:

@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.core.logic.enumeration import SPACES, log_p, log_q, problems, satisfiable, worlds
-from triune.logic import Exactly, FormulaError, Label
+from triune.logic import AtMost, Exactly, FormulaError, Label
 from triune.logic.inference import RuleSet, Weighted
 from triune.logic.patterns import ByPattern
 from triune.spaces import Binaries, Categorical
@@ -119,6 +119,18 @@ def test_extreme_scores_of_mixed_outputs_give_finite_answers_of_every_kind(dtype
         compiled.satisfaction(scores),
     ):
         assert torch.isfinite(found).all()
+
+
+def test_the_gradient_of_one_answer_can_be_asked_twice_and_of_the_penalties_alone():
+    names = tuple(f"v{place}" for place in range(9))
+    compiled = RuleSet((Weighted("few", AtMost(3, names), 0.7), Weighted("not", ~Label("v0"), 1.1))).compiled(
+        Binaries(names)
+    )
+    scores, weights = torch.randn(4, 9).requires_grad_(), torch.tensor([0.7, 1.1]).requires_grad_()
+    value = compiled.log_z(scores, weights=weights)
+    first, again = (torch.autograd.grad(value.sum(), (scores, weights), retain_graph=True) for _ in range(2))
+    (alone,) = torch.autograd.grad(compiled.log_z(scores.detach(), weights=weights).sum(), weights)
+    assert all(map(torch.equal, first, again)) and torch.equal(alone, first[1])
 
 
 @given(seed=st.integers(0, 99), scale=st.sampled_from([1.0, 40.0, 300.0]))
