@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import torch  # noqa: TID253 - this module is torch
 
-from triune.batching import by_length
+from triune.batching import by_length, parts_of
 from triune.cuts import computing_alone, streams_below
 from triune.files import recover, remove_folder
 from triune.frozen import KEPT_SPLITS, shape_of
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from triune.frozen import Prefix
     from triune.types import Batch, Bundle, ModelLayout, Outputs
 
-FILL = 32  # examples that are computed together
+FILL = 32  # examples that are computed together, while a table is filled
+TOKENS = 4096  # of these at most, about: long examples go in smaller groups, for the sake of memory
 LEAST = 8  # examples that compute alike in any company: fewer take another path through the libraries below
 FOLDER = "cache"
 
@@ -151,7 +152,7 @@ class Activations:
 
     def _fill(self, split: str, kept: Mapping[Cut, Streams], obey: Callable[[], None]) -> None:
         """Compute the streams of a whole table, longest examples first."""
-        for rows in by_length(self._examples[split].lengths, FILL):
+        for rows in filled_together(self._examples[split].lengths):
             obey()
             for streams, found in zip(kept.values(), self._computed(split, rows, list(kept)), strict=True):
                 streams.put(rows, found)
@@ -180,6 +181,16 @@ class Activations:
             digest.update(ragged.values.tobytes())
             digest.update(ragged.offsets.tobytes())
         return digest.hexdigest()
+
+
+def filled_together(lengths: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Return the rows of a table in the groups in which it is filled, longest first.
+
+    What is said of an example does not depend on its company, so that a group may be as large as memory likes.
+    """
+    groups = by_length(lengths, FILL)
+    parts = [min(-(-len(rows) * int(lengths[rows[0]]) // TOKENS), len(rows) // LEAST) for rows in groups]
+    return [part for rows, count in zip(groups, parts, strict=True) for part in parts_of(rows, max(count, 1))]
 
 
 def _of_real(cut: Cut, streams: Tensor, tokens: Tensor) -> Tensor:

@@ -4,13 +4,14 @@ import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from triune import Bundle, LossTerm, Outputs, ParameterClaim, TermValues, hookimpl
-from triune.activations import Activations
+from triune.activations import FILL, LEAST, TOKENS, Activations, filled_together
 from triune.errors import PlanError
 from triune.events import Checkpointed, Planned
 from triune.files import sha256_of
@@ -359,3 +360,23 @@ def test_blocks_that_trained_in_between_are_not_filled_ahead():
     assert fills_of(stretches, {1: 1, 2: 1}, 5, 100)[2] == (2, 1)
     stretches = [Stretch(0, 10, 1), Stretch(10, 20, 2)]
     assert fills_of(stretches, {1: 1, 2: 1}, 5, 100) == {1: (1,), 2: (2,)}
+
+
+@given(st.lists(st.integers(1, 600), min_size=1, max_size=120))
+@settings(max_examples=50, deadline=None)
+def test_a_table_is_filled_in_groups_that_fit_in_memory(lengths):
+    lengths = np.array(lengths)
+    groups = filled_together(lengths)
+    assert sorted(np.concatenate(groups).tolist()) == list(range(len(lengths)))
+    for rows in groups:
+        # one row more than an equal share, where the shares of a group are not whole
+        assert len(rows) <= FILL
+        assert (len(rows) - 1) * lengths[rows].max() <= TOKENS or len(rows) < 2 * LEAST
+    assert all(len(rows) >= LEAST for rows in groups[:-1])
+
+
+def test_what_is_kept_does_not_depend_on_the_groups_in_which_it_was_computed(tmp_path, monkeypatch):
+    whole, _, _ = trained(tmp_path / "whole", TOP_ONE, "ram")
+    monkeypatch.setattr("triune.activations.TOKENS", 1)
+    apart, _, _ = trained(tmp_path / "apart", TOP_ONE, "ram")
+    assert differing(whole, apart) == []
