@@ -1,6 +1,6 @@
 """Measure step time and peak memory of learning methods beside peft and Hugging Face's Trainer, on a CPU.
 
-    python tests/benchmarks/methods.py [--rounds N] [--threads N] [--examples N] [--methods a,b] [--json FILE]
+    python tests/benchmarks/methods.py [--rounds N] [--threads N] [--groups N] [--methods a,b] [--json FILE]
 
 Each round runs every method on both sides, each run in a process of its own with the same number of threads, in
 batches of 32 in fp32 with AdamW; the order turns around from round to round. Ratios are taken within a round, of
@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "tests" / "benchmarks"))
-from cache import TABLE, Cost, Watch, encoded, spread  # noqa: E402
+from cache import GROUP, TABLE, Cost, Watch, encoded, spread  # noqa: E402
 from speed import BATCH, LABELS, LONGEST, MODEL, grouping, peak_now, write_texts  # noqa: E402
 
 if TYPE_CHECKING:
@@ -257,7 +257,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--examples", type=int, default=1599)
+    parser.add_argument(
+        "--groups", type=int, default=1, help="of 1,600 texts: inside one, they get shorter and shorter"
+    )
     parser.add_argument("--methods", default=",".join(METHODS), help="which to run")
     parser.add_argument("--json", type=Path, help="file for the measurements")
     parser.add_argument("--job", help=argparse.SUPPRESS)
@@ -269,7 +271,7 @@ def main() -> int:
     methods, rounds = asked.methods.split(","), list[Round]()
     with tempfile.TemporaryDirectory() as folder:
         table = Path(folder) / "texts.csv"
-        write_texts(table, asked.examples)
+        write_texts(table, asked.groups * GROUP * BATCH - 1)
         large = Path(folder) / "large.csv"
         write_texts(large, TABLE)
         for one in (table, large):  # both sides meet the longest text that there can be: peaks are compared
