@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from triune import Bundle, LossTerm, Outputs, ParameterClaim, TermValues, hookimpl
-from triune.activations import FILL, LEAST, TOKENS, Activations, filled_together
+from triune.activations import LEAST, TOKENS, Activations, in_groups
 from triune.errors import PlanError
 from triune.events import Checkpointed, Planned
 from triune.files import sha256_of
@@ -364,19 +364,19 @@ def test_blocks_that_trained_in_between_are_not_filled_ahead():
 
 @given(st.lists(st.integers(1, 600), min_size=1, max_size=120))
 @settings(max_examples=50, deadline=None)
-def test_a_table_is_filled_in_groups_that_fit_in_memory(lengths):
+def test_frozen_blocks_compute_long_examples_in_small_groups(lengths):
     lengths = np.array(lengths)
-    groups = filled_together(lengths)
+    groups = in_groups(lengths)
     assert sorted(np.concatenate(groups).tolist()) == list(range(len(lengths)))
-    for rows in groups:
-        # one row more than an equal share, where the shares of a group are not whole
-        assert len(rows) <= FILL
-        assert (len(rows) - 1) * lengths[rows].max() <= TOKENS or len(rows) < 2 * LEAST
-    assert all(len(rows) >= LEAST for rows in groups[:-1])
+    for places in groups:
+        # one more than an equal share, where shares are not whole
+        assert (len(places) - 1) * lengths[places].max() <= TOKENS or len(places) < 2 * LEAST
+        assert len(places) >= LEAST or len(groups) == 1
 
 
-def test_what_is_kept_does_not_depend_on_the_groups_in_which_it_was_computed(tmp_path, monkeypatch):
-    whole, _, _ = trained(tmp_path / "whole", TOP_ONE, "ram")
+@pytest.mark.parametrize("cache", ["off", "ram"])
+def test_what_frozen_blocks_say_does_not_depend_on_the_groups_they_compute(tmp_path, monkeypatch, cache):
+    whole, _, _ = trained(tmp_path / "whole", TOP_ONE, cache, batch_size=16)
     monkeypatch.setattr("triune.activations.TOKENS", 1)
-    apart, _, _ = trained(tmp_path / "apart", TOP_ONE, "ram")
+    apart, _, _ = trained(tmp_path / "apart", TOP_ONE, cache, batch_size=16)
     assert differing(whole, apart) == []
