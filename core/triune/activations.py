@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import torch  # noqa: TID253 - this module is torch
 
-from triune.batching import by_length
+from triune.batching import by_length, parts_of
 from triune.cuts import computing_alone, streams_below
 from triune.files import recover, remove_folder
 from triune.frozen import KEPT_SPLITS, shape_of
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from triune.frozen import Prefix
     from triune.types import Batch, Bundle, ModelLayout, Outputs
 
-FILL = 32  # examples that are computed together
+FILL = 32  # examples that are asked for together, while a table is filled
+TOKENS = 4096  # that frozen blocks compute together, about: long examples go in small groups, for the sake of memory
 LEAST = 8  # examples that compute alike in any company: fewer take another path through the libraries below
 FOLDER = "cache"
 
@@ -127,6 +128,13 @@ class Activations:
 
     def _computed(self, split: str, rows: NDArray[np.int64], cuts: Sequence[Cut]) -> list[Tensor]:
         """Return (len(rows), width, features) the streams at each cut, at the width at which frozen blocks compute."""
+        groups = in_groups(self._examples[split].lengths[rows])
+        if len(groups) == 1:
+            return self._at_once(split, rows, cuts)
+        parts = [self._at_once(split, rows[places], cuts) for places in groups]
+        return [_together(groups, streams) for streams in zip(*parts, strict=True)]
+
+    def _at_once(self, split: str, rows: NDArray[np.int64], cuts: Sequence[Cut]) -> list[Tensor]:
         import numpy as np
 
         enough = np.concatenate([rows, np.repeat(rows[:1], max(LEAST - len(rows), 0))])
@@ -191,6 +199,24 @@ class Activations:
             digest.update(ragged.values.tobytes())
             digest.update(ragged.offsets.tobytes())
         return digest.hexdigest()
+
+
+def in_groups(lengths: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Return the places of examples in the groups in which frozen blocks compute them, longest first.
+
+    What is said of an example does not depend on its company, so that a group may be as small as memory likes.
+    """
+    count = min(-(-len(lengths) * int(lengths.max(initial=0)) // TOKENS), len(lengths) // LEAST)
+    (order,) = by_length(lengths, len(lengths))
+    return parts_of(order, max(count, 1))
+
+
+def _together(groups: Sequence[NDArray[np.int64]], parts: Sequence[Tensor]) -> Tensor:
+    """Return (examples, width, features) the streams of groups as one batch, zero behind the narrower ones."""
+    whole = parts[0].new_zeros(sum(map(len, groups)), *parts[0].shape[1:])  # the first group is the widest
+    for places, streams in zip(groups, parts, strict=True):
+        whole[torch.from_numpy(places).to(whole.device), : streams.shape[1]] = streams
+    return whole
 
 
 def _of_real(cut: Cut, streams: Tensor, tokens: Tensor) -> Tensor:

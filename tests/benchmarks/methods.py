@@ -1,31 +1,38 @@
 """Measure step time and peak memory of learning methods beside peft and Hugging Face's Trainer, on a CPU.
 
-    python tests/benchmarks/methods.py [--pairs N] [--threads N] [--examples N] [--methods a,b] [--json FILE]
+    python tests/benchmarks/methods.py [--rounds N] [--threads N] [--groups N] [--methods a,b] [--json FILE]
 
-Each round runs every method on both sides, each run in a process of its own with the same number of threads, one
-epoch over the same texts in batches of 32 in fp32 with AdamW; the order turns around from round to round. Ratios
-are taken within a round. The Trainer groups by length, as triune does. Both sides train the same parameters: of
-LoRA, rank 8 on every linear layer of the blocks; of layer by layer, the Trainer thaws by a callback, over an optimiser
-that knows every parameter, because one that is made while they are frozen never trains them.
+Each round runs every method on both sides, each run in a process of its own with the same number of threads, in
+batches of 32 in fp32 with AdamW; the order turns around from round to round. Ratios are taken within a round, of
+seconds of the processor, which other work on the machine hardly disturbs, per token that is read (padding is each
+side's own affair); ratios by the clock stand behind. The Trainer groups by length, as triune does: it gets a table of
+6,400 texts, from which on its groups pad as little as triune's, and learns from one whole group of 1,600.
+
+Both sides train the same parameters: of LoRA, rank 8 on every linear layer of the blocks; of layer by layer, the
+Trainer thaws by a callback, over an optimiser that knows every parameter, because one that is made while they are
+frozen never trains them. It does so over an epoch of a table as small as triune's, since inside a group texts get
+shorter and shorter: `cache.py` compares the speed of that schedule phase by phase.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import median
-from typing import TYPE_CHECKING
+from statistics import mean, median
+from typing import TYPE_CHECKING, Any
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
-from tests.benchmarks.speed import BATCH, LABELS, LONGEST, MODEL, grouping, peak_now, spread, write_texts  # noqa: E402
+sys.path.insert(0, str(ROOT / "tests" / "benchmarks"))
+from cache import GROUP, TABLE, Cost, Watch, encoded, spread  # noqa: E402
+from speed import BATCH, LABELS, LONGEST, MODEL, grouping, peak_now, write_texts  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,9 +56,11 @@ SIDES = ("triune", "trainer")
 class Run:
     """What one process measured."""
 
-    seconds_per_step: float
+    processor: float  # milliseconds a thousand tokens
+    clock: float
     peak_bytes: int | None
     trained: int  # parameters that ever learn
+    loss: float  # mean of the last ten steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +70,7 @@ class Job:
     side: str
     method: str
     table: str
+    large: str  # a table of which the Trainer makes its largest groups
     threads: int
 
 
@@ -69,19 +79,20 @@ def triune_side(job: Job) -> Run:
     import triune
     from triune.events import Planned, Stepped
 
-    ends: list[float] = []
-    seconds: list[float] = []
+    watches: list[Watch] = []
+    costs: list[Cost] = []
     peak: list[int | None] = []
     trained: list[int] = []
+    losses: list[float] = []
 
     def note(event: object) -> None:
         if isinstance(event, Planned):
             trained.append(event.plan.trainable)  # type: ignore[attr-defined]
+            watches.append(Watch())
         if isinstance(event, Stepped):
-            ends.append(time.perf_counter())
-            seconds.append(event.seconds)
-            if event.step.index == event.step.total:
-                peak.append(peak_now())
+            losses.append(event.loss)
+            costs.append(watches[0].read())
+            peak.append(peak_now())
 
     config = {
         "task": {"use": "text-classification", "model": MODEL},
@@ -95,7 +106,22 @@ def triune_side(job: Job) -> Run:
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         triune.run(config, output=Path(folder) / "run", observers=[note])
-    return Run((ends[-1] - ends[0] + seconds[0]) / len(ends), peak[0], trained[0])
+    tokens = sum(len(one["input_ids"]) for one in encoded(tokenizer_of(), Path(job.table)))
+    return run_of(costs[-1], tokens, peak[-1], trained[0], losses)
+
+
+def run_of(cost: Cost, tokens: int, peak: int | None, trained: int, losses: Sequence[float]) -> Run:
+    """Return what a process measured, per thousand tokens."""
+    return Run(1e6 * cost.processor / tokens, 1e6 * cost.clock / tokens, peak, trained, mean(losses[-10:]))
+
+
+def tokenizer_of() -> Any:
+    """Return the tokenizer of the model."""
+    from transformers import AutoTokenizer
+
+    from triune.models import locate
+
+    return AutoTokenizer.from_pretrained(locate(MODEL, Path()).path)
 
 
 def adapted(model: nn.Module, method: str) -> nn.Module:
@@ -136,11 +162,9 @@ def thawed(model: nn.Module, share: float) -> None:
 
 def trainer_side(job: Job) -> Run:
     """Train with peft and Hugging Face's Trainer."""
-    import pandas as pd
     import torch
     from transformers import (
         AutoModelForSequenceClassification,
-        AutoTokenizer,
         DataCollatorWithPadding,
         Trainer,
         TrainerCallback,
@@ -150,32 +174,34 @@ def trainer_side(job: Job) -> Run:
     from triune.models import locate
 
     torch.set_num_threads(job.threads)
-    source = locate(MODEL, Path()).path
-    tokenizer = AutoTokenizer.from_pretrained(source)
-    model = adapted(AutoModelForSequenceClassification.from_pretrained(source, num_labels=len(LABELS)), job.method)
+    tokenizer, whole = tokenizer_of(), job.method == "layer-by-layer"
+    pretrained = AutoModelForSequenceClassification.from_pretrained(locate(MODEL, Path()).path, num_labels=len(LABELS))
+    model = adapted(pretrained, job.method)
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    frame = pd.read_csv(job.table)
-    encoded = tokenizer(frame["text"].tolist(), truncation=True, max_length=LONGEST)
-    data = [
-        {"input_ids": ids, "attention_mask": mask, "labels": LABELS.index(label)}
-        for ids, mask, label in zip(encoded["input_ids"], encoded["attention_mask"], frame["label"], strict=True)
-    ]
-    begun: list[float] = []
-    ended: list[float] = []
+    steps = -(-len(encoded(tokenizer, Path(job.table))) // BATCH)
+    data = encoded(tokenizer, Path(job.table if whole else job.large))
+    watches: list[Watch] = []
+    costs: list[Cost] = []
+    read: list[int] = []
+    pad = DataCollatorWithPadding(tokenizer)
+
+    def collate(examples: Sequence[Mapping[str, Sequence[int]]]) -> Mapping[str, object]:
+        read.append(sum(len(one["input_ids"]) for one in examples))
+        return pad(examples)
 
     class Clock(TrainerCallback):
         def on_step_begin(self, args: object, state: object, control: object, **_: object) -> None:
-            begun.append(time.perf_counter())
-            if job.method == "layer-by-layer":
+            watches.append(Watch())
+            if whole:
                 thawed(model, state.global_step / state.max_steps)  # type: ignore[attr-defined]
 
         def on_step_end(self, *_: object, **__: object) -> None:
-            ended.append(time.perf_counter())
+            costs.append(watches[0].read())
 
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
             folder,
-            num_train_epochs=1,
+            max_steps=steps,
             per_device_train_batch_size=BATCH,
             learning_rate=RATE,
             weight_decay=0.01,
@@ -184,11 +210,13 @@ def trainer_side(job: Job) -> Run:
             disable_tqdm=True,
             use_cpu=True,
             dataloader_pin_memory=False,
+            logging_steps=1,
             **grouping(),
         )
-        collate = DataCollatorWithPadding(tokenizer)
-        Trainer(model, arguments, train_dataset=data, data_collator=collate, callbacks=[Clock()]).train()
-    return Run((ended[-1] - begun[0]) / len(ended), peak_now(), trained)
+        trainer = Trainer(model, arguments, train_dataset=data, data_collator=collate, callbacks=[Clock()])
+        trainer.train()
+    losses = [line["loss"] for line in trainer.state.log_history if "loss" in line]
+    return run_of(costs[-1], sum(read[:steps]), peak_now(), trained, losses)  # one batch more is fetched ahead
 
 
 def measured(job: Job) -> Run:
@@ -198,7 +226,9 @@ def measured(job: Job) -> Run:
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{job.method} on {job.side} failed:\n{done.stderr}")
-    return Run(**json.loads(done.stdout.splitlines()[-1]))
+    found = Run(**json.loads(done.stdout.splitlines()[-1]))
+    print(job.method, job.side, found, file=sys.stderr)
+    return found
 
 
 Round = dict[str, dict[str, Run]]
@@ -206,24 +236,30 @@ Round = dict[str, dict[str, Run]]
 
 def report(rounds: Sequence[Round]) -> None:
     """Print a table of what was measured."""
-    print("| method | trained | s a step | peft + Trainer | triune is faster by | peak MiB | peft + Trainer |")
-    print("|---|---:|---:|---:|---:|---:|---:|")
+    print(
+        "| method | trained | ms of the processor a thousand tokens | peft + Trainer | triune is faster by "
+        "| by the clock | peak MiB | peft + Trainer | loss | peft + Trainer |"
+    )
+    print("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
     for method in rounds[0]:
         ours, theirs = ([one[method][side] for one in rounds] for side in SIDES)
-        ratios = [b.seconds_per_step / a.seconds_per_step for a, b in zip(ours, theirs, strict=True)]
-        paces = [spread([run.seconds_per_step for run in runs]) for runs in (ours, theirs)]
-        peaks = [f"{median((run.peak_bytes or 0) / 2**20 for run in runs):.0f}" for runs in (ours, theirs)]
+        ratios = [b.processor / a.processor for a, b in zip(ours, theirs, strict=True)]
+        clocks = [b.clock / a.clock for a, b in zip(ours, theirs, strict=True)]
+        paces = [f"{median(run.processor for run in runs):.0f}" for runs in (ours, theirs)]
+        peaks = [f"{median((run.peak_bytes or 0) / 2**20 for run in runs):,.0f}" for runs in (ours, theirs)]
+        losses = [f"{median(run.loss for run in runs):.2f}" for runs in (ours, theirs)]
         differ = "" if ours[0].trained == theirs[0].trained else f" ({theirs[0].trained:,} there)"
-        print(
-            f"| {method} | {ours[0].trained:,}{differ} | {' | '.join(paces)} | {spread(ratios)} | {' | '.join(peaks)} |"
-        )
+        cells = [f"{ours[0].trained:,}{differ}", *paces, spread(ratios), spread(clocks), *peaks, *losses]
+        print(f"| {method} | {' | '.join(cells)} |")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=int, default=3, help="rounds")
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--examples", type=int, default=1600)
+    parser.add_argument(
+        "--groups", type=int, default=1, help="of 1,600 texts: inside one, they get shorter and shorter"
+    )
     parser.add_argument("--methods", default=",".join(METHODS), help="which to run")
     parser.add_argument("--json", type=Path, help="file for the measurements")
     parser.add_argument("--job", help=argparse.SUPPRESS)
@@ -235,12 +271,17 @@ def main() -> int:
     methods, rounds = asked.methods.split(","), list[Round]()
     with tempfile.TemporaryDirectory() as folder:
         table = Path(folder) / "texts.csv"
-        write_texts(table, asked.examples)
-        for turn in range(asked.pairs):
+        write_texts(table, asked.groups * GROUP * BATCH - 1)
+        large = Path(folder) / "large.csv"
+        write_texts(large, TABLE)
+        for one in (table, large):  # both sides meet the longest text that there can be: peaks are compared
+            with one.open("a", newline="") as file:
+                csv.writer(file).writerow([" ".join([LABELS[0], *["river"] * LONGEST]), LABELS[0]])
+        for turn in range(asked.rounds):
             order = [(method, side) for method in methods for side in SIDES]
             found: Round = {method: {} for method in methods}
             for method, side in order if turn % 2 == 0 else reversed(order):
-                found[method][side] = measured(Job(side, method, str(table), asked.threads))
+                found[method][side] = measured(Job(side, method, str(table), str(large), asked.threads))
             rounds.append(found)
             print(f"round {turn + 1} is done", file=sys.stderr)
     if asked.json:

@@ -4,13 +4,14 @@ import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from triune import Bundle, LossTerm, Outputs, ParameterClaim, TermValues, hookimpl
-from triune.activations import Activations
+from triune.activations import LEAST, TOKENS, Activations, in_groups
 from triune.errors import PlanError
 from triune.events import Checkpointed, Planned
 from triune.files import sha256_of
@@ -359,3 +360,23 @@ def test_blocks_that_trained_in_between_are_not_filled_ahead():
     assert fills_of(stretches, {1: 1, 2: 1}, 5, 100)[2] == (2, 1)
     stretches = [Stretch(0, 10, 1), Stretch(10, 20, 2)]
     assert fills_of(stretches, {1: 1, 2: 1}, 5, 100) == {1: (1,), 2: (2,)}
+
+
+@given(st.lists(st.integers(1, 600), min_size=1, max_size=120))
+@settings(max_examples=50, deadline=None)
+def test_frozen_blocks_compute_long_examples_in_small_groups(lengths):
+    lengths = np.array(lengths)
+    groups = in_groups(lengths)
+    assert sorted(np.concatenate(groups).tolist()) == list(range(len(lengths)))
+    for places in groups:
+        # one more than an equal share, where shares are not whole
+        assert (len(places) - 1) * lengths[places].max() <= TOKENS or len(places) < 2 * LEAST
+        assert len(places) >= LEAST or len(groups) == 1
+
+
+@pytest.mark.parametrize("cache", ["off", "ram"])
+def test_what_frozen_blocks_say_does_not_depend_on_the_groups_they_compute(tmp_path, monkeypatch, cache):
+    whole, _, _ = trained(tmp_path / "whole", TOP_ONE, cache, batch_size=16)
+    monkeypatch.setattr("triune.activations.TOKENS", 1)
+    apart, _, _ = trained(tmp_path / "apart", TOP_ONE, cache, batch_size=16)
+    assert differing(whole, apart) == []
