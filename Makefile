@@ -49,6 +49,7 @@ docs: install ## build the documentation, warnings as errors; pages that are out
 
 examples: install ## run the examples
 	$(BIN)/python examples/from_python.py
+	$(BIN)/python examples/optuna_search.py
 	$(BIN)/python -m pytest examples/third_party
 
 bench: install ## measure everything: light commands, speed, quality, methods, the rule engine, what rules are worth (hours)
@@ -70,6 +71,7 @@ bench: install ## measure everything: light commands, speed, quality, methods, t
 	$(BIN)/python tests/benchmarks/labels_saved.py
 	$(BIN)/python tests/benchmarks/hu.py
 	$(BIN)/python tests/benchmarks/compare_trec.py
+	$(BIN)/python tests/benchmarks/imbalance.py
 
 check: lint docs examples test ## what CI runs
 

@@ -14,6 +14,14 @@ if TYPE_CHECKING:
     from triune.types import JSON, Step
 
 
+class EndRun(Exception):  # noqa: N818 - a wish, no error
+    """Raised by an observer of the caller to end the run there: `triune.run` raises it in its turn.
+
+    The checkpoints so far stay, so `resume="auto"` would go on; without one nothing is left of the run. Of plugins
+    it is an error like any other, and ends nothing.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Planned:
     """The plan is made and holds; step 0 is next."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING
 
-from triune.events import Cached, Evaluated, Event, Noted, PhaseEnded, Stepped, Warned
+from triune.events import Cached, EndRun, Evaluated, Event, Noted, PhaseEnded, Stepped, Warned
 from triune.files import writing
 from triune.hookspecs import RunLifecycle
 
@@ -22,7 +22,10 @@ Observer = Callable[[Event], None]
 
 
 class Journal:
-    """Tells every event to observers, plugins and the history file; a listener that fails is reported once."""
+    """Tells every event to observers, plugins and the history file; a listener that fails is reported once.
+
+    Observers belong to the caller, who may end the run by `EndRun`; plugins may not.
+    """
 
     def __init__(self, path: Path, hooks: Hooks, run: Run, observers: Sequence[Observer] = ()) -> None:
         self._path = path
@@ -53,22 +56,28 @@ class Journal:
                 self._file.close()
 
     def tell(self, event: Event) -> None:
-        """Tell an event to everybody."""
+        """Tell an event to everybody.
+
+        Raises:
+            EndRun: an observer wants the run to end.
+        """
         line = line_of(event)
         if line and self._file:
             with writing(self._path):
                 self._file.write((json.dumps(line, ensure_ascii=False) + "\n").encode())
                 self._file.flush()
         for place, observer in enumerate(self._observers):
-            self._try(f"observer {place}", lambda observer=observer: observer(event))  # type: ignore[misc]
+            self._try(f"observer {place}", lambda observer=observer: observer(event), EndRun)  # type: ignore[misc]
         for name in self._hooks.implementers(RunLifecycle.observe):
             self._try(f"plugin {name!r}", lambda name=name: self._hooks.tell(name, self._run, event))  # type: ignore[misc]
 
-    def _try(self, who: str, speak: Callable[[], None]) -> None:
+    def _try(self, who: str, speak: Callable[[], None], *heard: type[Exception]) -> None:
         if who in self._deaf:
             return
         try:
             speak()
+        except heard:
+            raise
         except Exception as error:  # whatever an observer does wrong, the run goes on
             self._deaf.add(who)
             self.tell(Warned(f"{who} failed to observe and is not told any more: {type(error).__name__}: {error}"))

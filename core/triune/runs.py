@@ -78,7 +78,7 @@ def run(
         output: the run's folder; otherwise the configuration's, otherwise `runs/run`.
         resume: "auto" goes on where a stopped run was, or returns a finished one.
         overwrite: delete a run that is in the folder.
-        observers: functions that are told every `Event`.
+        observers: functions that are told every `Event`; one that raises `triune.events.EndRun` ends the run.
 
     Returns:
         The finished run, with its metrics by split.
@@ -86,6 +86,7 @@ def run(
     Raises:
         TriuneError: something is wrong; before step 0, nothing has been written then.
         Interrupted: SIGTERM or SIGINT; the run was saved and `resume="auto"` goes on.
+        EndRun: an observer wished so.
     """
     loaded = _loaded(config, plugins, overrides, without)
     place = _output(loaded, output)

@@ -13,7 +13,7 @@ from tests.support import All, Tables, ToyTask, config, plugins, same, table
 from triune import LossTerm, ParameterClaim, TermValues, hookimpl
 from triune.config import InputPath, LoadedConfig, NamedPlugin
 from triune.errors import CheckpointError, OutputError, PlanError, TrainingError
-from triune.events import Checkpointed, Evaluated, Stepped, Warned
+from triune.events import Checkpointed, EndRun, Evaluated, Stepped, Warned
 from triune.rule_files import read_files
 from triune.select import Depth, Head, Name
 
@@ -375,6 +375,27 @@ def test_an_observer_that_fails_is_told_once_and_fails_nothing(tmp_path):
     assert [event.message for event in events if isinstance(event, Warned)] == [
         "plugin 'fails' failed to observe and is not told any more: RuntimeError: no"
     ]
+
+
+def test_an_observer_of_the_caller_may_end_the_run_and_a_plugin_may_not(tmp_path):
+    class Wishes:
+        @hookimpl
+        def observe(self, event):
+            raise EndRun("enough")
+
+    def end(event):
+        if isinstance(event, Stepped) and event.step.index == 3:
+            raise EndRun("enough")
+
+    often = {"checkpoint_every": 2}
+    with pytest.raises(EndRun, match="enough"):
+        trained(tmp_path, name="early", training={"checkpoint_every": 9}, observers=[end])
+    with pytest.raises(EndRun, match="enough"):
+        trained(tmp_path, name="late", training=often, observers=[end])
+    assert [one.name for one in tmp_path.iterdir()] == ["late"]  # of the other there was no checkpoint
+    trained(tmp_path, name="late", training=often, resume="auto")
+    trained(tmp_path, "wishes", name="wished", wishes=Wishes(), training=often)
+    assert same(final(tmp_path, "late"), final(tmp_path, "wished"))
 
 
 class Detached:

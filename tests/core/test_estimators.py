@@ -7,18 +7,22 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.ensemble import VotingClassifier
+from sklearn.ensemble import StackingClassifier, VotingClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.preprocessing import FunctionTransformer, MultiLabelBinarizer
+from sklearn.utils import estimator_checks
 
 import triune
 from triune import Label, Rule
 from triune.conditions import Column
-from triune.errors import ConfigError, DataError, PluginError
+from triune.errors import ConfigError, DataError, PlanError, PluginError
+from triune.estimators.columns import answers_of
+from triune.estimators.naming import naming_of
 from triune.sklearn import TextClassifier
 
 TEXTS = ["refund my money", "give the money back", "where is my parcel", "the parcel is late"] * 6
@@ -144,11 +148,131 @@ def test_it_is_saved_as_a_run(fitted, tmp_path):
         fitted.save(folder)
 
 
+API = [
+    "no_attributes_set_in_init",
+    "parameters_default_constructible",
+    "get_params_invariance",
+    "set_params",
+    "mixin_order",
+]
+API += ["valid_tag_types", "estimator_repr", "estimator_tags_renamed", "estimator_cloneable"]
+API += ["do_not_raise_errors_in_init_or_set_params"]
+
+
+@pytest.mark.parametrize("name", API)
+def test_it_passes_the_checks_of_scikit_learn_that_need_no_table_of_numbers(tiny_model, name):
+    check = getattr(estimator_checks, f"check_{name}", None)
+    if check is None:
+        pytest.skip("this version of scikit-learn has no such check")
+    check("TextClassifier", estimator(tiny_model))
+
+
+def test_a_pickle_holds_rules_that_the_decorator_made(tiny_model):
+    rules = [says_money, Rule("late", Label("delivery"), triune.TextMatches(is_late))]
+    model = estimator(tiny_model, rules=rules, methods=["end-to-end", "weak-labels"])
+    again = pickle.loads(pickle.dumps(model))
+    assert again.rules[0].when.fn is says_money.when.fn
+    assert again.rules[1].when.fn is is_late
+
+
+def is_late(text):
+    return "late" in text
+
+
+def test_ensembles_number_the_classes_and_rules_are_told_their_names(tiny_model):
+    settings = {"rules": [says_money], "methods": ["end-to-end", "weak-labels"]}
+    named = estimator(tiny_model, labels=["delivery", "refund"], **settings)
+    stacked = StackingClassifier([("rules", named)], cv=2).fit(TEXTS, LABELS)
+    assert stacked.predict(TEXTS).tolist() == LABELS.tolist()
+    with pytest.raises(PlanError, match="not a label of this task") as raised:
+        VotingClassifier([("rules", estimator(tiny_model, **settings))]).fit(TEXTS, LABELS)
+    assert "as `labels`" in raised.value.__notes__[-1]
+
+
+def test_weights_and_texts_without_labels_reach_it_through_a_pipeline(tiny_model):
+    texts, flipped = pd.DataFrame({"text": TEXTS * 2}), np.concatenate([LABELS, LABELS[::-1]])
+    weights = np.concatenate([np.ones(24), np.zeros(24)])
+    with sklearn.config_context(enable_metadata_routing=True):
+        model = estimator(tiny_model).set_fit_request(sample_weight=True, unlabelled=True)
+        pipeline = Pipeline([("as-it-is", FunctionTransformer()), ("model", model)]).set_output(transform="pandas")
+        pipeline.fit(texts, flipped, sample_weight=weights, unlabelled=NEW)
+    assert pipeline.score(texts.head(24), LABELS) > 0.9
+
+
+def test_two_processes_search_over_numbers_of_numpy(tiny_model):
+    grid = {"training__max_steps": np.array([1, 24]), "random_state": [np.int64(3)]}
+    model = estimator(tiny_model, rules=[says_money], methods=["end-to-end", "weak-labels"])
+    search = GridSearchCV(model, grid, cv=2, n_jobs=2, error_score="raise").fit(TEXTS, LABELS)
+    assert search.best_estimator_.n_iter_ == search.best_params_["training__max_steps"]
+
+
+def test_a_seed_may_be_drawn(tiny_model):
+    first, second = (estimator(tiny_model, random_state=np.random.RandomState(5)).fit(TEXTS, LABELS) for _ in range(2))
+    assert (first.predict_proba(NEW) == second.predict_proba(NEW)).all()
+
+
+def test_several_labels_come_from_a_binarizer_a_frame_or_a_sparse_matrix():
+    lists = [["a", "b"], ["a"], [], ["b"]]
+    binarizer = MultiLabelBinarizer()
+    dense = binarizer.fit_transform(lists)
+    frame = pd.DataFrame(dense, columns=binarizer.classes_)
+    for y in (dense, frame, MultiLabelBinarizer(sparse_output=True).fit_transform(lists), dense.astype(bool)):
+        cells, names = answers_of(y, 4)
+        assert names == (["a", "b"] if y is frame else None)
+        assert naming_of(cells, ["a", "b"]).cells(cells) == lists
+    cells, _ = answers_of(np.array([[1, 0], [np.nan, np.nan]]), 2)
+    assert naming_of(cells, ["a", "b"]).cells(cells) == [["a"], None]
+
+
+@pytest.mark.parametrize(
+    ("y", "cells"),
+    [
+        (pd.Series(["b", "a", pd.NA], dtype="string"), ["b", "a", None]),
+        (pd.Series(["b", "a", "a"]).astype("category"), ["b", "a", "a"]),
+        (pd.DataFrame({"label": ["b", "a", None]}), ["b", "a", None]),
+        ([[1], [0], [1]], ["1", "0", "1"]),
+        ([1, 0, float("nan")], ["1", "0", None]),
+        (pd.Series([1, 0, pd.NA], dtype="Int64"), ["1", "0", None]),
+    ],
+)
+def test_classes_come_in_whatever_pandas_keeps_them_in(y, cells):
+    found, names = answers_of(y, 3)
+    assert naming_of(found, names).cells(found) == cells
+
+
+def test_a_class_without_an_example_is_known_by_its_name():
+    assert naming_of(np.array([2, 0]), ["a", "b", "c"]).classes.tolist() == [0, 1, 2]
+    assert naming_of(np.array(["c", "a"]), ["c", "b", "a"]).labels == ("a", "b", "c")
+    assert naming_of(np.array([2, 1]), ["a", "b"]).classes.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("y", "said"),
+    [
+        ([["a", "b"], ["a", "c"]], "MultiLabelBinarizer"),
+        ([["a"], ["b", "c"]], "MultiLabelBinarizer"),
+        (np.array([[0, 2], [1, 0]]), "holds '2'"),
+        (np.array([["a", "b"], ["a", "c"]]), "holds 'a'"),
+        (np.array([[0, np.nan], [1, 0]]), "row 0: some labels are NaN"),
+        ([0.5, 1.0], "a class is a text or a whole number"),
+        (np.array([1, "a"], dtype=object), "texts, such as 'a', and numbers, such as 1"),
+        (np.zeros((2, 2, 2)), "shape (2, 2, 2)"),
+        (None, "y is None"),
+    ],
+)
+def test_what_are_no_classes_is_refused(y, said):
+    with pytest.raises(DataError) as raised:
+        naming_of(answers_of(y, 2)[0], None)
+    assert said in str(raised.value)
+
+
 def test_the_weights_of_examples_count(tiny_model):
     flipped = LABELS[::-1]
     weights = np.concatenate([np.ones(24), np.zeros(24)])
     model = estimator(tiny_model).fit(TEXTS * 2, np.concatenate([LABELS, flipped]), sample_weight=weights)
     assert model.score(TEXTS, LABELS) > 0.9
+    with pytest.raises(DataError, match="one number an example"):
+        estimator(tiny_model).fit(TEXTS, LABELS, sample_weight=[1.0])
 
 
 @pytest.mark.parametrize(

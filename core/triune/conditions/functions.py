@@ -37,8 +37,21 @@ class TextMatches(Alone):
         """
         return attempted(view.texts(None), lambda text: _answer(self.fn, text))
 
+    def __reduce__(self) -> tuple[Callable[..., TextMatches], tuple[object, ...]]:
+        """Return how a pickle makes it again: where the function's name is now a rule's, out of that rule."""
+        module, name = getattr(self.fn, "__module__", ""), getattr(self.fn, "__qualname__", "")
+        taken = getattr(sys.modules.get(module), name, None)
+        if module != "__main__" and getattr(taken, "when", None) is self:
+            return _of_rule, (module, name)
+        return TextMatches, (self.fn,)
+
     def __str__(self) -> str:
         return f"{getattr(self.fn, '__name__', 'a function')}(text)"
+
+
+def _of_rule(module: str, name: str) -> TextMatches:
+    found: TextMatches = getattr(import_module(module), name).when
+    return found
 
 
 @dataclass(frozen=True, slots=True)

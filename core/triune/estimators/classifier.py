@@ -11,9 +11,9 @@ import numpy as np  # noqa: TID253 - this module is scikit-learn's
 from sklearn.base import BaseEstimator, ClassifierMixin  # noqa: TID253
 from sklearn.utils.validation import check_is_fitted  # noqa: TID253
 
-from triune.errors import DataError
+from triune.errors import DataError, TriuneError
 from triune.estimators.choosing import Given, methods_for, reader, rules_of, task_for_text
-from triune.estimators.columns import table_of
+from triune.estimators.columns import answers_of, plain, table_of, weights_of
 from triune.estimators.kept import Kept
 from triune.estimators.naming import naming_of
 from triune.spaces import PROBABILITY
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from triune.types import Rule
 
 RULES, LABEL, WEIGHT, PREFIX = "rules", "label of the example", "weight of the example", "training__"
+NUMBERED = "the classes are numbers here, as ensembles number them: give their names, in sorted order, as `labels`"
 
 
 class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -55,7 +56,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         text: str = "text",
         task: str | Mapping[str, object] | None = None,
         training: Mapping[str, object] | None = None,
-        random_state: int | None = None,
+        random_state: int | np.random.RandomState | None = None,
         plugins: Mapping[str, object] | None = None,
     ) -> None:
         """Keep the parameters as they are; `fit` looks at them.
@@ -68,7 +69,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             text: the column of frames that holds the text.
             task: the task, by name or as a section; None: the installed one that classifies texts.
             training: keys of `training`; `training__learning_rate` sets one of them.
-            random_state: the seed; None: `training`'s, or 42.
+            random_state: the seed, or what draws it; None: `training`'s, or 42.
             plugins: plugin objects, by the names that `methods` use.
         """
         self.model = model
@@ -87,7 +88,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         params = dict(super().get_params(deep=False))
         if deep:
-            given = dict(self.training or {})
+            given = self.training if isinstance(self.training, Mapping) else {}  # what else it is, `fit` says
             defaults = {name: field.default for name, field in Training.model_fields.items()}
             params |= {PREFIX + key: given.get(key, default) for key, default in defaults.items()}
         return params
@@ -111,7 +112,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         Args:
             X: (examples,) texts, or a frame with a column of them; rules may ask for its other columns.
-            y: (examples,) classes, None or NaN where there is none; or (examples, labels) of zeros and ones.
+            y: (examples,) classes, None or NaN where there is none; or (examples, labels) of zeros and ones, a row of
+                NaN where there is none: a frame's columns name the labels.
             sample_weight: (examples,) how much each counts.
             unlabelled: more texts, without labels, for methods that learn from such.
 
@@ -120,10 +122,9 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         import triune
 
-        table, cells = table_of(X, self.text), np.asarray(y)
-        if len(cells) != len(table):
-            raise DataError(f"X has {len(table)} examples and y {len(cells)}: give one label an example")
-        naming = naming_of(cells, self.labels)
+        table = table_of(X, self.text)
+        cells, names = answers_of(y, len(table))
+        naming = naming_of(cells, names if self.labels is None else self.labels)
         rules = () if self.rules is None else rules_of(self.rules)
         named = {RULES: Given(rules)} if rules else {}
         frame = self._training_table(table, naming.cells(cells), sample_weight)
@@ -133,7 +134,12 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         config = self._configuration(naming.labels, naming.several, WEIGHT in frame.columns, named)
         with tempfile.TemporaryDirectory(prefix="triune-") as folder:
             output = Path(folder) / "run"
-            result = triune.run(config, data=frames, plugins={**named, **(self.plugins or {})}, output=output)
+            try:
+                result = triune.run(config, data=frames, plugins={**named, **(self.plugins or {})}, output=output)
+            except TriuneError as error:
+                if named and self.labels is None and naming.classes.dtype.kind in "iu":
+                    error.add_note(NUMBERED)
+                raise
             self._kept = Kept.of(output)
         self._naming, self._given = naming, named
         self.classes_, self.labels_ = naming.classes, naming.labels
@@ -190,7 +196,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         import pandas as pd
 
         frame = table.assign(**{LABEL: pd.Series(list(cells), dtype=object)})
-        return frame if sample_weight is None else frame.assign(**{WEIGHT: np.asarray(sample_weight, dtype=float)})
+        return frame if sample_weight is None else frame.assign(**{WEIGHT: weights_of(sample_weight, len(frame))})
 
     def _configuration(
         self, labels: Sequence[str], several: bool, weighted: bool, named: Mapping[str, object]
@@ -199,12 +205,20 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         task = {"use": self.task or task_for_text()} if not isinstance(self.task, Mapping) else dict(self.task)
         columns = {"text": self.text, "label": LABEL, **({"weight": WEIGHT} if weighted else {})}
-        seed = {} if self.random_state is None else {"seed": self.random_state}
+        seed = {} if self.random_state is None else {"seed": _seed(self.random_state)}
         settings = {"model": self.model or next(iter(PACKAGED)), "labels": list(labels), "multi_label": several}
         return {
-            "task": {**settings, **task},
+            "task": {**settings, **plain(task)},
             "data": {"use": reader(), **columns},
-            "methods": list(self.methods) if self.methods is not None else methods_for(bool(named)),
+            "methods": plain(list(self.methods)) if self.methods is not None else methods_for(bool(named)),
             "rules": list(named),
-            "training": {"baselines": False, **(self.training or {}), **seed},
+            "training": {"baselines": False, **plain(self.training or {}), **seed},
         }
+
+
+def _seed(random_state: int | np.random.RandomState) -> int:
+    """Return the seed of a run: the number itself, or one drawn as scikit-learn draws."""
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(np.iinfo(np.int32).max))
+    seed: int = plain(random_state)
+    return seed

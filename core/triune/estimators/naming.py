@@ -30,7 +30,7 @@ class Naming:
     def cells(self, y: NDArray[Any]) -> list[object]:
         """Return label cells of a table: a name, a list of names, None where there is no label."""
         if self.several:
-            return [[name for name, holds in zip(self.labels, row, strict=True) if holds] for row in y]
+            return [None if is_missing(row[0]) else [self.labels[one] for one in row.nonzero()[0]] for row in y]
         names = dict(zip(self.classes.tolist(), self.labels, strict=True))
         return [None if is_missing(one) else names[one] for one in y.tolist()]
 
@@ -64,27 +64,49 @@ def naming_of(y: NDArray[Any], names: Sequence[str] | None) -> Naming:
     if y.ndim == 2:
         classes = np.arange(y.shape[1])
         return Naming(classes, _named(classes, names), several=True)
-    seen = [one for one in y.tolist() if not is_missing(one)]
+    seen = list(dict.fromkeys(one for one in y.tolist() if not is_missing(one)))
     if not seen:
         raise DataError("y holds no label: give some, or learn from rules alone with `triune.run`")
-    written: dict[str, set[type]] = {}
-    for one in seen:
-        written.setdefault(str(one), set()).add(type(one))
-    if mixed := next((text for text, kinds in written.items() if len(kinds) > 1), None):
-        raise DataError(f"y holds {mixed} as a number and as a text: two classes may not be written alike")
-    classes = np.unique(np.asarray(seen, dtype=y.dtype if y.dtype != object else None))
-    if names is not None and set(map(str, classes.tolist())) <= set(map(str, names)):
-        classes = np.asarray(sorted(names, key=str), dtype=classes.dtype) if classes.dtype.kind in "UO" else classes
-        names = None if classes.dtype.kind in "UO" or len(classes) == len(names) else names
+    _check(seen)
+    classes = _completed(np.unique(np.asarray(seen)), names)
     if len(classes) < 2 and names is None:
         raise DataError(
             f"y holds one class, {classes.tolist()[0]!r}: a classifier needs two, or the names of all as `labels`"
         )
-    return Naming(classes, _named(classes, names), several=False)
+    own = classes.dtype.kind in "UO"  # texts that are among the names are their own names, in their own order
+    return Naming(classes, _named(classes, None if own and _known(classes, names) else names), several=False)
+
+
+def _check(seen: Sequence[object]) -> None:
+    """Raise unless the values are classes that one order and one spelling each can be given."""
+    texts = {one for one in seen if isinstance(one, str)}
+    if alike := next((one for one in seen if one not in texts and _written(one) in texts), None):
+        raise DataError(f"y holds {alike} as a number and as a text: two classes may not be written alike")
+    if texts and len(texts) < len(seen):
+        number = next(one for one in seen if one not in texts)
+        raise DataError(f"y holds texts, such as {min(texts)!r}, and numbers, such as {number}: give one kind")
+    if broken := next((one for one in seen if isinstance(one, float) and not one.is_integer()), None):
+        raise DataError(f"y holds {broken}: a class is a text or a whole number; numbers themselves are not learnt")
+
+
+def _completed(classes: NDArray[Any], names: Sequence[str] | None) -> NDArray[Any]:
+    """Return the classes with those that have a name and no example: of texts, and of numbers that count from 0."""
+    import numpy as np
+
+    if names is None or len(classes) >= len(names):
+        return classes
+    if _known(classes, names):
+        return np.asarray(sorted(map(str, names)))
+    counted = classes.dtype.kind in "iu" and classes[0] >= 0 and classes[-1] < len(names)
+    return np.arange(len(names), dtype=classes.dtype) if counted else classes
+
+
+def _known(classes: NDArray[Any], names: Sequence[str] | None) -> bool:
+    return names is not None and classes.dtype.kind in "UO" and set(classes.tolist()) <= set(map(str, names))
 
 
 def _named(classes: NDArray[Any], names: Sequence[str] | None) -> tuple[str, ...]:
-    labels = tuple(map(str, classes.tolist() if names is None else names))
+    labels = tuple(map(_written, classes.tolist()) if names is None else map(str, names))
     if len(labels) != len(classes):
         raise DataError(
             f"labels: {len(labels)} names ({listed(labels)}) for {len(classes)} classes ({listed(classes.tolist())}): "
@@ -95,6 +117,13 @@ def _named(classes: NDArray[Any], names: Sequence[str] | None) -> tuple[str, ...
     return labels
 
 
+def _written(value: object) -> str:
+    """Return how a class is written: whole numbers as such, whatever missing values made of them."""
+    return str(int(value)) if isinstance(value, float) else str(value)
+
+
 def is_missing(value: object) -> bool:
-    """Return whether a cell of `y` is no label: None, or not a number."""
-    return value is None or value != value
+    """Return whether a cell of `y` is no label: None, not a number, or pandas' NA."""
+    import pandas as pd
+
+    return bool(pd.isna(value))  # type: ignore[call-overload]
