@@ -17,6 +17,7 @@ VERBS = {
     "plan": "check everything that a run would do, and print it",
     "run": "fine-tune a model as a configuration says",
     "compare": "set ways of learning beside one another: from rules, from labels, from both",
+    "advise": "say which strategy suits your data, by what is measured on it, with a configuration",
     "evaluate": "measure a finished run on a labelled table",
     "predict": "predict the labels of a table, or of texts from standard input",
     "report": "draw the page of a finished run, or of a comparison, anew from the files in its folder",

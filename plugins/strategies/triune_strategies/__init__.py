@@ -10,6 +10,7 @@ WEAK_LABELS = Strategy(
     methods=("end-to-end", "weak-labels"),
     needs=frozenset({"rules"}),
     default=True,
+    rules_as="votes",
     summary="Rules vote on every training text, and the whole model learns from their votes; no label is seen.",
 )
 END_TO_END = Strategy(
@@ -42,5 +43,6 @@ HYBRID = Strategy(
     methods=("end-to-end", "weak-labels", "semantic-loss"),
     needs=frozenset({"rules", "labels"}),
     default=True,
+    rules_as="votes",
     summary="The whole model learns from the labels, from the votes of rules where there are none, and from the rules.",
 )
