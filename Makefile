@@ -57,12 +57,17 @@ bench: install ## measure everything: light commands, speed, quality, methods, t
 	$(BIN)/python tests/benchmarks/quality.py
 	$(BIN)/python tests/benchmarks/methods.py
 	$(BIN)/python tests/benchmarks/cache.py
+	$(BIN)/python tests/benchmarks/learning_quality.py
+	$(BIN)/python tests/benchmarks/learning_quality.py --strengths
+	$(BIN)/python tests/benchmarks/learning_quality.py --forgetting
+	$(BIN)/python tests/benchmarks/peer_schedules.py
 	$(BIN)/python tests/benchmarks/grounding.py
 	$(BIN)/python tests/benchmarks/rules_engine.py
 	$(BIN)/python tests/benchmarks/rules_scale.py
 	$(BIN)/python tests/benchmarks/rules_step.py
 	$(BIN)/python tests/benchmarks/hard_rules.py
 	$(BIN)/python tests/benchmarks/rules_pay.py
+	$(BIN)/python tests/benchmarks/labels_saved.py
 	$(BIN)/python tests/benchmarks/hu.py
 	$(BIN)/python tests/benchmarks/compare_trec.py
 

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from triune.data import Data, Source
     from triune.errors import TriuneError
     from triune.events import Event
+    from triune.explaining.values import Explanation
     from triune.functions import rule
     from triune.hookspecs import hookimpl
     from triune.logic import Formula, Label, SoftFormula
     from triune.result import Result
-    from triune.runs import evaluate, plan, predict, run
+    from triune.runs import evaluate, explain, plan, predict, run
     from triune.schedules import Schedule
     from triune.strategies import Strategy
     from triune.types import (
@@ -52,25 +53,26 @@ _HOME = {
     "data": ["Data", "Source"],
     "errors": ["TriuneError"],
     "events": ["Event"],
+    "explaining.values": ["Explanation"],
     "functions": ["rule"],
     "hookspecs": ["hookimpl"],
     "logic": ["Formula", "Label", "SoftFormula"],
     "result": ["Result"],
-    "runs": ["evaluate", "plan", "predict", "run"],
+    "runs": ["evaluate", "explain", "plan", "predict", "run"],
     "schedules": ["Schedule"],
     "strategies": ["Strategy"],
     "types": [
-        "ALL", "ALWAYS", "Advice", "Batch", "Bundle", "GroundedRules", "LossTerm", "ModelLayout", "Outputs",
+        "ALL", "ALWAYS", "Batch", "Bundle", "GroundedRules", "LossTerm", "ModelLayout", "Outputs",
         "ParamGroup", "ParameterClaim", "Rule", "RuleLabels", "Seat", "Step", "TermValues", "TextMatches",
     ],
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
-    "ALL", "ALWAYS", "Advice", "Batch", "Bundle", "Comparison", "Data", "Event", "Formula", "GroundedRules", "Label",
-    "LossTerm", "ModelLayout", "Outputs", "ParamGroup", "ParameterClaim", "Result", "Rule", "RuleLabels", "Run",
-    "Schedule", "Seat", "SoftFormula", "Source", "Step", "Strategy", "TermValues", "TextMatches", "TriuneError",
-    "advise", "compare", "evaluate", "hookimpl", "plan", "predict", "rule", "run",
+    "ALL", "ALWAYS", "Advice", "Batch", "Bundle", "Comparison", "Data", "Event", "Explanation", "Formula",
+    "GroundedRules", "Label", "LossTerm", "ModelLayout", "Outputs", "ParamGroup", "ParameterClaim", "Result", "Rule",
+    "RuleLabels", "Run", "Schedule", "Seat", "SoftFormula", "Source", "Step", "Strategy", "TermValues", "TextMatches",
+    "TriuneError", "advise", "compare", "evaluate", "explain", "hookimpl", "plan", "predict", "rule", "run",
 ]  # fmt: skip
 
 

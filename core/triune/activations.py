@@ -19,6 +19,7 @@ from triune.batching import by_length
 from triune.cuts import computing_alone, streams_below
 from triune.files import recover, remove_folder
 from triune.frozen import KEPT_SPLITS, shape_of
+from triune.processes import ALONE, World
 from triune.streams import Streams, from_disk, in_memory, is_on_disk, new_on_disk
 
 if TYPE_CHECKING:
@@ -51,10 +52,11 @@ class Activations:
         prefix: Prefix,
         autocast: Callable[[], AbstractContextManager[object]],
         folder: Path | None,
+        world: World = ALONE,
     ) -> None:
-        """Know nothing yet; `folder` is where the run writes."""
+        """Know nothing yet; `folder` is where the run writes, and of the processes in `world` the first one does."""
         self._bundle, self._layout, self._examples = bundle, layout, examples
-        self._prefix, self._autocast = prefix, autocast
+        self._prefix, self._autocast, self._world = prefix, autocast, world
         self._folder = None if folder is None else folder / FOLDER
         self._kept = frozenset(KEPT_SPLITS) & examples.keys()
         self._cut: Cut | None = None
@@ -64,6 +66,10 @@ class Activations:
     def blocks(self) -> int:
         """How many blocks lie below the cut now."""
         return self._cut.boundary if self._cut else 0
+
+    @property
+    def _writes(self) -> bool:
+        return self._prefix.place == "disk" and self._world.leads
 
     def outputs(self, model: nn.Module, batch: Batch) -> Outputs:
         """Return what the model says of a batch: the whole of it, or what is above its frozen blocks."""
@@ -102,7 +108,7 @@ class Activations:
         """Go on with the whole model, and leave nothing behind."""
         self._cut = None
         self._held.clear()
-        if self._folder is not None and self._prefix.place == "disk":
+        if self._writes and self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _streams(self, cut: Cut, batch: Batch) -> Tensor:
@@ -138,15 +144,20 @@ class Activations:
 
     def _on_disk(self, split: str, cuts: Sequence[Cut], obey: Callable[[], None]) -> dict[Cut, Streams]:
         assert self._folder is not None
-        recover(self._folder)
-        places = {cut: (self._folder / f"{split}-{cut.boundary}", shape_of(cut, self._examples[split])) for cut in cuts}
-        keys = {cut: self._key(split, cut) for cut in cuts}
-        missing = [cut for cut in cuts if not is_on_disk(*places[cut], keys[cut])]
-        if missing:
-            with ExitStack() as stack:
-                new = {cut: stack.enter_context(new_on_disk(*places[cut], keys[cut])) for cut in missing}
-                self._fill(split, new, obey)
-                del new
+        folder = self._folder
+        places = {cut: (folder / f"{split}-{cut.boundary}", shape_of(cut, self._examples[split])) for cut in cuts}
+
+        def write() -> None:
+            recover(folder)
+            keys = {cut: self._key(split, cut) for cut in cuts}
+            missing = [cut for cut in cuts if not is_on_disk(*places[cut], keys[cut])]
+            if missing:
+                with ExitStack() as stack:
+                    new = {cut: stack.enter_context(new_on_disk(*places[cut], keys[cut])) for cut in missing}
+                    self._fill(split, new, obey)
+                    del new
+
+        self._world.led(write)
         return {cut: from_disk(*places[cut]) for cut in cuts}
 
     def _fill(self, split: str, kept: Mapping[Cut, Streams], obey: Callable[[], None]) -> None:
@@ -160,7 +171,7 @@ class Activations:
         for split, boundary in list(self._held):
             if stale(boundary, self._held[split, boundary][0]):
                 del self._held[split, boundary]
-                if self._folder is not None and self._prefix.place == "disk":
+                if self._writes and self._folder is not None:
                     with suppress(OSError):
                         remove_folder(self._folder / f"{split}-{boundary}")
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from triune.baselines import Baseline
     from triune.config import LoadedConfig
     from triune.journal import Journal
+    from triune.processes import World
     from triune.signals import Listener
     from triune.types import JSON
 
@@ -33,13 +34,15 @@ def beside(
     machine: Mapping[str, JSON],
     folder: Folder,
     listener: Listener,
+    world: World,
 ) -> Callable[[Journal], dict[str, JSON]]:
     """Return what does the baselines of a run and gives their metrics, telling the run's journal how they get on."""
 
     def measured(journal: Journal) -> dict[str, JSON]:
         found: dict[str, JSON] = {}
         for one in baselines:
-            found |= _measured(one, frames, machine, Folder(folder.path / FOLDER / one.name), listener, journal)
+            place = Folder(folder.path / FOLDER / one.name)
+            found |= _measured(one, frames, machine, place, listener, journal, world)
         return found
 
     return measured
@@ -52,15 +55,17 @@ def _measured(
     folder: Folder,
     listener: Listener,
     journal: Journal,
+    world: World,
 ) -> dict[str, JSON]:
     if baseline.loaded is None:
         return {baseline.key: {"left_out": baseline.left_out}}
     try:
-        result = _run(baseline.name, baseline.loaded, frames, machine, folder, listener, journal)
+        with world.together():
+            result = _run(baseline.name, baseline.loaded, frames, machine, folder, listener, journal, world)
     except Exception as error:  # the run itself is whole, and must not be lost for what stands beside it
         said = str(error) if isinstance(error, TriuneError) else f"{type(error).__name__}: {error}"
         return {baseline.key: {"left_out": said}}
-    folder.drop_checkpoints()
+    world.led(folder.drop_checkpoints)
     if baseline.name != PROJECTION:
         return {baseline.key: _figures(result.metrics)}
     onto = {split: one["projection"] for split, one in _splits(result.metrics) if "projection" in one}
@@ -75,17 +80,20 @@ def _run(
     folder: Folder,
     listener: Listener,
     journal: Journal,
+    world: World,
 ) -> Result:
     """Do a baseline, go on with it, or return it if it is done."""
     begun = time.perf_counter()
     seed_everything(loaded.run.training.seed)
-    prepared = prepare(loaded, frames, machine, folder.path)
+    prepared = prepare(loaded, frames, machine, folder.path, world)
     identity = identity_of(loaded, prepared)
     folder.claim(resume=True, overwrite=False)
     if folder.finished and folder.facts()["identity"] == identity:
         return Result(folder.path, folder.metrics(), folder.facts())
-    if folder.finished:
-        folder.clear()  # of a run that was another
+    other = folder.finished
+    world.exchange(None)  # all have looked, so that the first may write
+    if other:
+        world.led(folder.clear)
     return train(loaded, prepared, folder, identity, listener, [lambda event: journal.tell(Beside(name, event))], begun)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from triune.alignment import count
 from triune.data import SPLITS
 from triune.errors import listed
 from triune.hookspecs import RunLifecycle
@@ -38,7 +39,7 @@ def _lines(prepared: Prepared, metrics: Mapping[str, JSON], facts: Mapping[str, 
     yield "Data:"
     yield from (
         "",
-        *(f"- {split}: {table.rows:,} examples from {table.source}" for split, table in plan.tables.items()),
+        *(f"- {split}: {count(table.rows, 'example')} from {table.source}" for split, table in plan.tables.items()),
         "",
     )
     yield "The configuration, seeds, versions and fingerprints are in `run.json`; `metrics.json` has every figure."
@@ -55,12 +56,14 @@ def _lines(prepared: Prepared, metrics: Mapping[str, JSON], facts: Mapping[str, 
 
 def _rules(metrics: Mapping[str, JSON]) -> Iterator[str]:
     """Yield how far rules are kept, and the run beside its projection and its baselines, as they are printed."""
-    from triune.rule_table import beside_lines, rule_lines
+    from triune.rule_table import NOT_MEASURED, beside_lines, rule_lines
 
-    for split in ("test", "valid"):
+    for split in ("test", "valid", "train"):
         if isinstance(one := metrics.get(split), Mapping):
             lines = [*rule_lines(split, one), *beside_lines(metrics)]
             yield from ("", "```text", *lines[1:], "```")
+            if said := one.get(NOT_MEASURED):
+                yield from ("", f"Of the {split} table {said}." if split != "train" else f"{said}.")
             return
 
 
@@ -74,7 +77,7 @@ def _table(metrics: Mapping[str, JSON]) -> Iterator[str]:
         name for values in splits.values() for name, value in values.items() if isinstance(value, float)
     )
     if not names:
-        yield "No table with labels was set aside, so nothing was measured."
+        yield "No table with labels was set aside, so quality was not measured."
         return
     yield "| metric | " + " | ".join(splits) + " |"
     yield "|---|" + "---:|" * len(splits)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, cast
 
+from triune.processes import ALONE, World
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
@@ -27,6 +29,7 @@ class Generators:
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
+        self._part = ""
         self._numpy: dict[str, np.random.Generator] = {}
         self._torch: dict[str, torch.Generator] = {}
 
@@ -35,7 +38,7 @@ class Generators:
         if purpose not in self._numpy:
             import numpy as np
 
-            self._numpy[purpose] = np.random.default_rng(seed_of(self.seed, purpose))
+            self._numpy[purpose] = np.random.default_rng(self._seed_of(purpose))
         return self._numpy[purpose]
 
     def torch(self, purpose: str) -> torch.Generator:
@@ -43,7 +46,7 @@ class Generators:
         if purpose not in self._torch:
             import torch
 
-            self._torch[purpose] = torch.Generator().manual_seed(seed_of(self.seed, purpose))
+            self._torch[purpose] = torch.Generator().manual_seed(self._seed_of(purpose))
         return self._torch[purpose]
 
     @contextmanager
@@ -59,6 +62,25 @@ class Generators:
             for purpose in self._torch.keys() - before["torch"].keys():
                 self._torch[purpose].set_state(fresh.torch(purpose).get_state())
             self.load_state_dict(before)
+
+    @contextmanager
+    def apart(self, part: str) -> Iterator[None]:
+        """Draw inside the block from streams that are this part's alone, and as if nothing had been drawn after it."""
+        with self.untouched():
+            self._part = f"{part}/"
+            fresh = Generators(self.seed)
+            fresh._part = self._part
+            for purpose, one in self._numpy.items():
+                one.bit_generator.state = fresh.numpy(purpose).bit_generator.state
+            for purpose, other in self._torch.items():
+                other.set_state(fresh.torch(purpose).get_state())
+            try:
+                yield
+            finally:
+                self._part = ""
+
+    def _seed_of(self, purpose: str) -> int:
+        return seed_of(self.seed, f"{self._part}{purpose}")
 
     def state_dict(self) -> dict[str, dict[str, object]]:
         """Return the state of every generator drawn from so far."""
@@ -100,6 +122,8 @@ class Run:
         device: where the model computes: "cpu", "cuda:0".
         generators: random numbers by purpose; use them instead of global ones.
         finished: set when a finished run is opened again; its model is loaded then, not the pretrained one.
+        processes: those that do this run together. Each of them calls the same hooks with the same, but for the part of
+            a batch that a loss term is given; what may happen once, such as writing, belongs behind `processes.leads`.
     """
 
     config: RunConfig
@@ -107,6 +131,7 @@ class Run:
     device: str = "cpu"
     generators: Generators = field(default_factory=lambda: Generators(42))
     finished: FinishedRun | None = None
+    processes: World = ALONE
 
     @property
     def seed(self) -> int:

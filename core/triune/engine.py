@@ -6,11 +6,12 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import torch  # noqa: TID253 - this module is torch
 
-from triune.accumulation import accumulated, clip
+from triune.accumulation import accumulated, clip, own_draws
 from triune.batching import order_of, parts_of
 from triune.checkpoint import Checkpoints, Snapshot
 from triune.collapse import GRACE
@@ -23,6 +24,7 @@ from triune.hookspecs import ParameterFreezing
 from triune.optimisation import Group, adamw, freeze_all, move_to, moved, param_groups, rate_of
 from triune.optimizer_state import optimizer_state, restore_optimizer
 from triune.planning import DEFAULT_METRIC
+from triune.replicas import of_data, of_training, refuse_differences
 from triune.selection import Standing, is_better, log_loss
 from triune.signals import Interrupted, Listener
 from triune.state import join_state, random_state, set_random_state, split_state
@@ -30,12 +32,15 @@ from triune.types import Step
 from triune.windows import resolve
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
     from numpy.typing import NDArray
 
     from triune.evaluation import Answers, Evaluation
     from triune.journal import Journal
     from triune.prepared import Prepared
+    from triune.replicas import Part
     from triune.types import JSON
 
 
@@ -66,7 +71,7 @@ class Engine:
         """Build the optimiser; every parameter starts frozen, and the plan thaws."""
         self.run, self.hooks = prepared.opened.run, prepared.opened.hooks
         self.prepared, self.checkpoints, self.journal, self.listener = prepared, checkpoints, journal, listener
-        self.training = self.run.config.training
+        self.training, self.world = self.run.config.training, self.run.processes
         self.plan, self.objective = prepared.plan, prepared.objective
         self.model = prepared.opened.bundle.model
         self.rate = rate_of(self.training, self.plan.steps.total)
@@ -90,6 +95,7 @@ class Engine:
             Interrupted: a signal asked to stop; the run was saved first.
         """
         try:
+            refuse_differences(self.world, "before the first step", self._alike_at_first)
             self.examiner.begin(self.now)
             if not self.progress.step:
                 self.before = self.examiner.before()
@@ -139,8 +145,11 @@ class Engine:
         if not self.objective.training:
             self.objective.train()
         examples = self.prepared.examples["train"]
-        batches = [examples.batch(part).to(self.run.device) for part in parts_of(rows, self.training.accumulate)]
-        loss, terms = accumulated(self.objective, batches, step, self._dropout, self.run.generators.untouched)
+        mine = parts_of(self.world.share(rows), self.training.accumulate)
+        batches = [examples.batch(part).to(self.run.device) for part in mine]
+        untouched = self.run.generators.untouched
+        with own_draws(self.run, step):
+            loss, terms = accumulated(self.objective, batches, step, self._dropout, untouched, self.world)
         clip(self.names, self.training.clip, step)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -180,7 +189,7 @@ class Engine:
         better = self.metric in metrics and self._improves(found)
         if better:
             self._save_best()
-        else:
+        elif self.metric in metrics:  # without labels nothing is measured, and nothing disappoints
             self.progress = replace(self.progress, disappointments=self.progress.disappointments + 1)
         self.journal.tell(Evaluated(self.now, "valid", metrics, better))
         return found.answers
@@ -250,14 +259,23 @@ class Engine:
     def _save_if_due(self) -> None:
         every = self.training.checkpoint_every or self.plan.steps.between
         if self.progress.step != self.progress.saved and (self.progress.step % every == 0 or self._ended()):
+            refuse_differences(self.world, f"step {self.progress.step}", self._alike)
             self.save()
+
+    def _alike(self) -> Iterator[Part]:
+        optimizer = optimizer_state(self.optimizer, self.names)[0]
+        return of_training(self.model.state_dict(), optimizer, self.hooks.states(), self.run.generators.state_dict())
+
+    def _alike_at_first(self) -> Iterator[Part]:
+        return chain(of_data(self.prepared.examples, self.prepared.rules), self._alike())
 
     def save(self) -> None:
         """Write a checkpoint of this very moment."""
         if self.progress.step == 0:
             return
         self.progress = replace(self.progress, saved=self.progress.step)
-        self.checkpoints.save(self.snapshot())
+        snapshot = self.snapshot()
+        self.world.led(lambda: self.checkpoints.save(snapshot))
         self.journal.tell(Checkpointed(self.now, self.checkpoints.folder))
 
     def snapshot(self) -> Snapshot:
@@ -301,7 +319,8 @@ class Engine:
     def _save_best(self) -> None:
         if self.training.keep_best:
             facts: dict[str, JSON] = {"step": self.progress.step, "value": self.progress.best}
-            self.checkpoints.save_best(Snapshot(self.progress.step, {"model": self.model.state_dict()}, facts))
+            best = Snapshot(self.progress.step, {"model": self.model.state_dict()}, facts)
+            self.world.led(lambda: self.checkpoints.save_best(best))
 
     def _restore_best(self) -> None:
         best = self.checkpoints.best() if self.training.keep_best and self.progress.best is not None else None

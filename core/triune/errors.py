@@ -83,3 +83,9 @@ def listed(names: Iterable[object], most: int = 12) -> str:
     shown = [str(name) for name in names]
     rest = len(shown) - most
     return ", ".join(shown[:most]) + (f", … ({rest} more)" if rest > 0 else "")
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun: "1 step", "2 steps", "1,200 batches"."""
+    plural = f"{noun}es" if noun.endswith(("s", "ch")) else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else plural}"

@@ -7,17 +7,25 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import torch  # noqa: TID253 - this module is torch
+import numpy as np  # noqa: TID253 - this module is torch
+import pandas as pd  # noqa: TID253
+import torch  # noqa: TID253
 
-from triune.evaluation import Answers, Evaluation, answers_of, evaluate_split
+from triune.alignment import count
+from triune.context import seed_of
+from triune.evaluation import Answers, Evaluation, answers_of, evaluate_split, report_split
 from triune.hookspecs import RunLifecycle
 from triune.rule_report import rates_of
+from triune.rule_table import NOT_MEASURED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from triune.prepared import Prepared
     from triune.types import JSON, Batch, Outputs, Step
+
+REPORTED = 2000
+"""How many training examples rules are reported on where no table was set aside: shares are known to a point."""
 
 
 class Examiner:
@@ -55,9 +63,18 @@ class Examiner:
         """Return, by split, how far rules are kept by the model as it is."""
         if not len(self.prepared.rules):
             return {}
-        splits = [split for split in ("valid", "test") if split in self.prepared.examples]
         with self.run.generators.untouched():
-            return {split: rates_of(self.evaluate(split).metrics) for split in splits}
+            return {split: rates_of(self.reported(split).metrics) for split in self.splits}
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The tables that the run reports on: those set aside, or for its rules' sake what it learns from."""
+        aside = tuple(split for split in ("valid", "test") if split in self.prepared.examples)
+        return aside or (("train",) if len(self.prepared.rules) else ())
+
+    def reported(self, split: str) -> Evaluation:
+        """Return what a run reports of one of its tables."""
+        return self._of_training() if split == "train" else self.evaluate(split)
 
     def evaluate(self, split: str) -> Evaluation:
         """Return the predictions and metrics of a split."""
@@ -71,19 +88,33 @@ class Examiner:
                 self.run,
                 prepared.opened.bundle.space,
                 prepared.rules,
+                world=self.run.processes,
             )
+
+    def _of_training(self) -> Evaluation:
+        """Return how the rules fare on training examples: on a sample, under the labels that the table came with."""
+        examples, space = self.prepared.examples["train"].as_they_came(), self.prepared.opened.bundle.space
+        drawn = np.random.default_rng(seed_of(self.run.seed, "rule report")).permutation(len(examples))[:REPORTED]
+        index, rows = pd.RangeIndex(len(examples)), np.sort(drawn)
+        with self._timed():
+            found = report_split(
+                self._outputs_of, examples, index, self.run, space, self.prepared.rules, rows, self.run.processes
+            )
+        said = (
+            f"no table was set aside: rules are reported on {len(rows):,} of {count(len(examples), 'training example')}"
+            ", and quality is not measured on what was learnt from"
+        )
+        return replace(found, metrics={**found.metrics, NOT_MEASURED: said})
 
     def sampled(self) -> Sequence[Answers]:
         """Return the answers for the examples that are watched where there is no validation table."""
         watch, space = self.prepared.watch, self.prepared.opened.bundle.space
         assert watch is not None
-        table = torch.from_numpy(watch.sample).to(self.run.device)  # rules know examples by their place in the table
-
-        def outputs_of(batch: Batch) -> Outputs:
-            return self._outputs_of(replace(batch, rows=table[batch.rows]))
-
+        examples = self.prepared.examples["train"]
         with self._timed(), self.run.generators.untouched():
-            return answers_of(outputs_of, self.prepared.examples["train"].at(watch.sample), space, self.run.device)
+            return answers_of(
+                self._outputs_of, examples, space, self.run.device, rows=watch.sample, world=self.run.processes
+            )
 
     @contextmanager
     def _timed(self) -> Iterator[None]:

@@ -160,6 +160,15 @@ class Examples:
         labelled = labelled if self.decided is None else labelled & ~self.decided
         return self.targets[labelled].sum(axis=0, dtype=np.float64), int(labelled.sum())
 
+    def as_they_came(self) -> Examples:
+        """Return the examples under the table's own labels: what rules decided is no label."""
+        import numpy as np
+
+        if self.decided is None:
+            return self
+        targets = np.where(self.decided[:, None], np.float32(0), self.targets)
+        return replace(self, targets=targets, labelled=self.gold, own=None, decided=None)
+
     def with_targets(
         self, targets: NDArray[np.float32], labelled: NDArray[np.float32], decided: NDArray[np.bool_]
     ) -> Examples:

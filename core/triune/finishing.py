@@ -21,6 +21,7 @@ from triune.folder import CHECKPOINTS, HISTORY, Folder
 from triune.hookspecs import RunLifecycle
 from triune.journal import Journal
 from triune.plan_page import summary
+from triune.replicas import refuse_other_checkpoint
 from triune.report.history import UNDRAWN
 from triune.report.recording import recorded, with_texts, written
 from triune.report.records import as_line
@@ -68,16 +69,19 @@ def train(
     `beside` does what belongs to the run's results and is no part of it: its baselines.
     """
     run, hooks = prepared.opened.run, prepared.opened.hooks
+    world = run.processes
     fresh = folder.empty
-    journal = Journal(folder.path / HISTORY, hooks, run, observers)
+    journal = Journal(folder.path / HISTORY, hooks, run, observers if world.leads else ())
     checkpoints = Checkpoints(
         folder.path / CHECKPOINTS, identity, on_damage=lambda damage: journal.tell(Warned(f"passed over: {damage}"))
     )
     engine = Engine(prepared, checkpoints, journal, listener)
     snapshot = checkpoints.latest()
+    refuse_other_checkpoint(world, snapshot, folder.path)  # all have read, so that the first may write
     try:
-        journal.open_at(int(str(snapshot.facts["history"])) if snapshot else 0)
-        folder.begin(int(str(prepared.plan.machine["threads"])))
+        if world.leads:
+            journal.open_at(int(str(snapshot.facts["history"])) if snapshot else 0)
+            folder.begin(int(str(prepared.plan.machine["threads"])))
         if snapshot:
             engine.resume(snapshot)
         preparing = time.perf_counter() - begun
@@ -87,12 +91,12 @@ def train(
         if baselines := beside(journal):
             metrics["baselines"] = baselines
         facts = facts_of(loaded, prepared, identity, engine, reason, preparing, collapsed)
-        result = _written(prepared, folder, metrics, facts, records)
-        _report(prepared, folder, journal)
-        return result
+        world.led(lambda: _write(prepared, folder, metrics, facts, records))
+        world.led(lambda: _report(prepared, folder, journal))
+        return Result(folder.path, metrics, facts)
     except Exception:
         journal.close()
-        if fresh and not checkpoints.steps():
+        if fresh and world.leads and not checkpoints.steps():
             shutil.rmtree(folder.path, ignore_errors=True)
         raise
     finally:
@@ -105,16 +109,13 @@ def _measured(prepared: Prepared, engine: Engine, journal: Journal) -> tuple[dic
     metrics: dict[str, JSON] = {}
     records: list[str] = []
     answers = None
-    for split in ("valid", "test"):
-        if split not in prepared.examples:
-            continue
-        found = engine.examiner.evaluate(split)
+    for split in engine.examiner.splits:
+        found = engine.examiner.reported(split)
         answers = answers or found.answers
-        records += _recorded(prepared, split, found, journal)
+        if split in prepared.examples and split != "train":  # of what was learnt from, disagreements say little
+            records += _recorded(prepared, split, found, journal)
         before = cast("Mapping[str, JSON] | None", engine.before.get(split))
-        figures = final_metrics(
-            found, prepared.examples[split], opened.hooks, opened.run, opened.bundle.space, prepared.rules, before
-        )
+        figures = final_metrics(found, opened.hooks, opened.run, opened.bundle.space, before)
         metrics[split] = figures
         journal.tell(Evaluated(engine.now, split, figures, best=False, predictions=found.predictions))
     return metrics, _collapse(prepared, engine, journal, answers), records
@@ -146,17 +147,16 @@ def _recorded(prepared: Prepared, split: str, found: Evaluation, journal: Journa
         return []
 
 
-def _written(
+def _write(
     prepared: Prepared,
     folder: Folder,
     metrics: Mapping[str, JSON],
     facts: Mapping[str, JSON],
     records: Sequence[str],
-) -> Result:
+) -> None:
     folder.write_model(lambda place: export(prepared, place))
     predictions = "".join(f"{one}\n" for one in records)
     folder.write_results(metrics, model_card(prepared, metrics, facts), facts, predictions)
-    return Result(folder.path, metrics, facts)
 
 
 def _report(prepared: Prepared, folder: Folder, journal: Journal) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from triune.alignment import count, size
 from triune.errors import PlanError, listed
+from triune.processes import ALONE, World
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -198,14 +199,18 @@ def held_at_once(fills: Mapping[int, tuple[int, ...]], sizes: Mapping[int, int])
     return max((sum(sizes[boundary] for boundary in kept) for kept in fills.values()), default=0)
 
 
-def free_room(folder: Path | None) -> Room:
-    """Return what is free in memory, and on the disk of a folder that may not be there yet."""
+def free_room(folder: Path | None, world: World = ALONE) -> Room:
+    """Return what is free in memory for each process, and on the disk of a folder that may not be there yet.
+
+    Where there are several processes, the first one looks, so that all decide alike.
+    """
     import shutil
 
     from triune.memory import available_bytes
 
     place = next((one for one in (folder, *folder.parents) if one.is_dir()), None) if folder else None
-    return Room(available_bytes() or 0, shutil.disk_usage(place).free if place else 0)
+    found = Room((available_bytes() or 0) // world.local_size, shutil.disk_usage(place).free if place else 0)
+    return world.exchange(found)[0]
 
 
 def described(prefix: Prefix) -> list[str]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, Field
 
+from triune.alignment import count
 from triune.errors import PlanError, listed, nearest
 from triune.schedules import PositiveSchedule, Schedule
 from triune.types import LossTerm, TermValues
@@ -141,21 +142,26 @@ def drawn_evenly(space: OutputSpace, train: Examples) -> bool:
     return space.kind == "categorical" and bool(totals.max(initial=0) <= EVEN * totals.min(initial=decisions))
 
 
-def stated(prior: Mapping[str, float], space: OutputSpace) -> tuple[NDArray[np.float32], str]:
-    """Return (labels,) the shares that the user states."""
+def stated(prior: Mapping[str, float], space: OutputSpace, plugin: str = "") -> tuple[NDArray[np.float32], str]:
+    """Return (labels,) the shares that the user states; `plugin` is whose setting it is, for messages.
+
+    Raises:
+        PlanError: an unknown label, one without a share, or what is no share.
+    """
     import numpy as np
 
+    where = f"{plugin}: prior" if plugin else "prior"
     known = [str(label) for label in space.labels]
     problems = [
-        f"prior: {name!r} is not a label of this task; labels: {listed(known)}{nearest(name, known)}"
+        f"{where}: {name!r} is not a label of this task; labels: {listed(known)}{nearest(name, known)}"
         for name in prior
         if name not in known
     ]
     missing = [name for name in known if name not in prior]
     if missing:
-        problems.append(f"prior: no share for {listed(map(repr, missing))}: give one for every label")
+        problems.append(f"{where}: no share for {listed(map(repr, missing))}: give one for every label")
     problems.extend(
-        f"prior: {name!r} has {share:g}, wanted above 0 and at most 1"
+        f"{where}: {name!r} has {share:g}, wanted above 0 and at most 1"
         for name, share in prior.items()
         if not 0 < share <= 1
     )
@@ -163,7 +169,7 @@ def stated(prior: Mapping[str, float], space: OutputSpace) -> tuple[NDArray[np.f
         raise PlanError(problems)
     shares = np.asarray([prior[name] for name in known], dtype=np.float32)
     if space.kind != "binaries" and abs(float(shares.sum()) - 1) > 0.01:
-        raise PlanError([f"prior: the shares add up to {shares.sum():.3f}, wanted 1: one label of several is right"])
+        raise PlanError([f"{where}: the shares add up to {shares.sum():.3f}, wanted 1: one label of several is right"])
     return (shares if space.kind == "binaries" else shares / shares.sum()).clip(1e-4, 1 - 1e-4), "as stated"
 
 
@@ -180,4 +186,4 @@ def observed(space: OutputSpace, train: Examples) -> tuple[NDArray[np.float32], 
         even = np.full(len(space.labels), 1 / len(space.labels), dtype=np.float32)
         return (even, "uniform, as no example has a label") if space.kind == "categorical" else None
     smoothed = (totals + 1) / (decisions + (2 if several else len(space.labels)))
-    return smoothed.astype(np.float32), f"of {decisions:,} labels"
+    return smoothed.astype(np.float32), f"of {count(decisions, 'label')}"

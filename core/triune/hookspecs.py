@@ -279,6 +279,8 @@ class RunLifecycle:
     def observe(self, run: Run, event: Event) -> None:
         """See what happens. An error here is reported once and never fails the run.
 
+        Of several processes each is told; what may happen once belongs behind `run.processes.leads`.
+
         ```python
         @hookimpl
         def observe(self, event):
@@ -289,7 +291,7 @@ class RunLifecycle:
 
     @hookspec
     def export(self, run: Run, model: nn.Module, directory: Path) -> None:
-        """Write more files beside the exported model.
+        """Write more files beside the exported model; of several processes the first one does.
 
         ```python
         @hookimpl

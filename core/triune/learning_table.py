@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from triune.alignment import count
 from triune.errors import PlanError, PluginError, listed
 from triune.hooks import given
 from triune.hookspecs import RuleApplication
@@ -59,7 +60,9 @@ def training_examples(
             ]
         )
     if not train.labelled.all():
-        notes.append(f"{int((train.labelled == 0).sum())} of {len(train)} training examples have no label")
+        bare = int((train.labelled == 0).sum())
+        has = "has" if bare == 1 else "have"
+        notes.append(f"{bare} of {count(len(train), 'training example')} {has} no label")
     return train, rules, notes
 
 

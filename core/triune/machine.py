@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from triune.errors import EnvironmentProblem
 from triune.memory import give_back_pages, keep_pages
+from triune.processes import ALONE, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,11 +19,13 @@ PROBE_WIDTH = 384  # about the width of a small encoder
 PROBES = 12
 
 
-def device_of(asked: str) -> str:
-    """Return the device to compute on: the first GPU where there is one and "auto" or "cuda" is asked for.
+def device_of(asked: str, world: World = ALONE) -> str:
+    """Return the device to compute on: a GPU where there is one and "auto" or "cuda" is asked for.
+
+    One process takes the first; of several on a machine each takes its own.
 
     Raises:
-        EnvironmentProblem: a GPU is asked for and there is none.
+        EnvironmentProblem: a GPU is asked for and there is none, or fewer than there are processes.
     """
     import torch
 
@@ -32,7 +35,13 @@ def device_of(asked: str) -> str:
         raise EnvironmentProblem(
             "training.device is 'cuda' and torch finds no GPU here: install a CUDA build, or ask for 'cpu'"
         )
-    return "cuda:0"
+    if world.local_size > torch.cuda.device_count():
+        raise EnvironmentProblem(
+            f"{world.local_size} processes were started here and there are {torch.cuda.device_count()} GPUs: start one "
+            "for each GPU, or ask for training.device: cpu"
+        )
+    torch.cuda.set_device(world.local_rank)
+    return f"cuda:{world.local_rank}"
 
 
 def precision_of(run: Run) -> str:

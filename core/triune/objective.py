@@ -1,8 +1,8 @@
-"""One module that holds the model and its composed losses, so that DDP and FSDP2 can wrap it.
+"""One module that holds the model and its composed losses.
 
 A term's value is the sum of its masked values divided by the sum of its mask *over everything the
-optimiser step learns from*. A part of a batch knows its own sums only, so what to divide by is given
-to it; the gradients of the parts then add up to the gradient of the whole batch.
+optimiser step learns from*, on all processes. A part of a batch knows its own sums only, so what to
+divide by is given to it; the gradients of the parts then add up to the gradient of the whole batch.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch  # noqa: TID253 - this module is torch
 from torch import Tensor, nn  # noqa: TID253
 
 from triune.errors import PluginError, TrainingError
+from triune.processes import ALONE, World
 
 if TYPE_CHECKING:
     from triune.types import Batch, LossTerm, Outputs, Step
@@ -70,6 +71,11 @@ class Objective(nn.Module):
     def is_sum(self) -> bool:
         """Whether the loss is the plain sum of its weighted terms, and each term a mean over examples."""
         return self._compose is None and not any(term.of_means for _, term in self.terms.values())
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.parameters()).device
 
     def outputs(self, batch: Batch) -> Outputs:
         """Return the constrained outputs of a batch."""
@@ -127,24 +133,25 @@ def share_of(
     batches: Sequence[Batch],
     step: Step,
     untouched: Callable[[], AbstractContextManager[object]] = nullcontext,
+    world: World = ALONE,
 ) -> Share:
-    """Return what the parts of a batch must know of the whole.
+    """Return what the parts of a batch, those of other processes too, must know of the whole.
 
-    Where every term counts its mask from the batch alone and the loss is their sum, nothing is computed;
+    Where every term counts its mask from the batch alone and the loss is their sum, the model is not asked;
     otherwise the parts are forwarded once without gradient, from the random state that the real pass will
     see, and a composed loss is differentiated at the values of the whole batch. `untouched` is the context in
     which the run's own generators draw as if they had not.
     """
     counters = {name: term.counts for name, (_, term) in objective.terms.items()}
     if objective.is_sum and all(counters.values()):
-        masks = {name: sum_of(count(batch) for batch in batches) for name, count in counters.items() if count}
-        return Share(masks)
+        counted = [{name: count(batch) for name, count in counters.items() if count} for batch in batches]
+        return Share(world.added(summed(counted), objective.device))
     with untouched():
         sums = rehearsed(objective, batches, step)
-    masks = {name: sum_of(one[name].mask for one in sums) for name in counters}
+    masks = world.added(summed([{name: one.mask for name, one in part.items()} for part in sums]), objective.device)
     if objective.is_sum:
         return Share(masks)
-    whole = {name: sum_of(one[name].value for one in sums) for name in counters}
+    whole = world.added(summed([{name: one.value for name, one in part.items()} for part in sums]), objective.device)
     means = {name: (value / masks[name].clamp(min=1e-12)).requires_grad_() for name, value in whole.items()}
     terms = {name: objective.valued(name, mean, step) for name, mean in means.items()}
     objective.compose(terms, step).backward()  # type: ignore[no-untyped-call]
@@ -158,14 +165,14 @@ def share_of(
 @torch.no_grad()
 def rehearsed(objective: Objective, batches: Sequence[Batch], step: Step) -> list[dict[str, Sums]]:
     """Return the sums of every part, and leave torch's random state as it was."""
-    devices = [batches[0].rows.device] if batches[0].rows.is_cuda else []
+    devices = [batch.rows.device for batch in batches[:1] if batch.rows.is_cuda]
     with torch.random.fork_rng(devices=devices):
         return [objective.sums(batch, step) for batch in batches]
 
 
-def sum_of(tensors: object) -> Tensor:
-    """Return the sum of tensors of one shape."""
-    return torch.stack(list(tensors)).sum(0)  # type: ignore[call-overload]
+def summed(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Return the sums, by name, over the parts of a batch; of no parts there are none."""
+    return {name: torch.stack([part[name] for part in parts]).sum(0) for name in (parts[0] if parts else ())}
 
 
 def _sums(owner: str, term: LossTerm, step: Step, batch: Batch, outputs: Outputs) -> Sums:

@@ -15,6 +15,7 @@ from triune.hookspecs import LossComposition, RuleApplication, RunLifecycle
 from triune.layout import Ownership, layout_of
 from triune.machine import autocast_of, device_of
 from triune.planning import checked
+from triune.processes import ALONE, World
 from triune.types import Bundle, GroundedRules, Rule
 
 if TYPE_CHECKING:
@@ -72,14 +73,18 @@ class Opened:
 
 
 def started(
-    loaded: LoadedConfig, frames: Mapping[str, pd.DataFrame] | None = None, finished: FinishedRun | None = None
+    loaded: LoadedConfig,
+    frames: Mapping[str, pd.DataFrame] | None = None,
+    finished: FinishedRun | None = None,
+    world: World = ALONE,
 ) -> tuple[Run, Hooks]:
     """Return the run and its plugins, made from their configurations."""
     plugins = {plugin.name: _made(plugin) for plugin in loaded.plugins}
     if frames:
         _hand_over(frames, plugins)
     training = loaded.run.training
-    run = Run(loaded.run, loaded.folder, device_of(training.device), Generators(training.seed), finished)
+    device = device_of(training.device, world)
+    run = Run(loaded.run, loaded.folder, device, Generators(training.seed), finished, world)
     return run, Hooks(plugins)
 
 
@@ -127,6 +132,15 @@ def load(run: Run, hooks: Hooks) -> Data:
 
 def build(run: Run, hooks: Hooks, data: Data) -> Opened:
     """Return the model with its adapters, seeded by the run, and the rules."""
+    opened = build_model(run, hooks, data)
+    owned = hooks.collect(RuleApplication.rules, run=run)
+    rules = tuple(given(name, rule, Rule, RuleApplication.rules.__name__) for name, rule in owned)
+    checked(_rule_problems(rules, opened.bundle))
+    return replace(opened, rules=rules)
+
+
+def build_model(run: Run, hooks: Hooks, data: Data) -> Opened:
+    """Return the model with its adapters, seeded by the run, and no rules."""
     import torch
 
     torch.manual_seed(run.seed)
@@ -139,10 +153,7 @@ def build(run: Run, hooks: Hooks, data: Data) -> Opened:
     for plugin, _ in hooks.each(RunLifecycle.adapt_model, run=run, model=bundle.model, space=bundle.space):
         ownership.note(bundle.model, plugin)
     bundle.model.to(run.device)
-    owned = hooks.collect(RuleApplication.rules, run=run)
-    rules = tuple(given(name, rule, Rule, RuleApplication.rules.__name__) for name, rule in owned)
-    checked(_rule_problems(rules, bundle))
-    return Opened(run, hooks, bundle, layout_of(bundle.model, ownership.owners, bundle.head, owner), rules)
+    return Opened(run, hooks, bundle, layout_of(bundle.model, ownership.owners, bundle.head, owner), ())
 
 
 def _rule_problems(rules: tuple[Rule, ...], bundle: Bundle) -> list[str]:

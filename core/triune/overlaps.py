@@ -33,7 +33,8 @@ def repeated(data: Data) -> Iterator[str]:
             index = data.splits[split].index[repeated[0]]
             first, source = data.place(split, index), data.place("train", learnt[contents[repeated[0]]])
             yield (
-                f"{len(repeated)} of the {len(contents)} texts of {data.place(split)} also stand in the training table "
+                f"{len(repeated)} of the {len(contents)} texts of {data.place(split)} "
+                f"also {'stands' if len(repeated) == 1 else 'stand'} in the training table "
                 f"({first} is {source}), so scores on them flatter the model; remove them from one of the two"
             )
 

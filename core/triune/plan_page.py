@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ BAR = 30
 
 def page(plan: Plan) -> str:
     """Return everything that a run will do, at most 100 columns wide."""
-    parts = (_plugins, _data, _model, _frozen, _losses, _steps, _memory, _machine, _writes, _notes)
+    parts = (_plugins, _data, _model, _frozen, _losses, _rules, _steps, _memory, _machine, _writes, _notes)
     return "\n\n".join("\n".join(lines) for part in parts if (lines := list(part(plan)))) + "\n"
 
 
@@ -36,15 +37,21 @@ def brief(plan: Plan) -> str:
     train = plan.tables.get("train")
     classes = f", {count(len(train.distribution), 'label')}" if train and train.distribution else ""
     share = "all train" if plan.trainable == plan.parameters else f"{plan.trainable:,} train"
-    machine = ", ".join(f"{value}" for name, value in plan.machine.items() if name != "threads")
-    threads = plan.machine.get("threads")
+    counted = [(plan.machine.get("processes"), "process", 1), (plan.machine.get("threads"), "thread", 0)]
+    machine = ", ".join(
+        [
+            *(f"{value}" for name, value in plan.machine.items() if name not in ("processes", "threads")),
+            *(count(number, what) for number, what, least in counted if isinstance(number, int) and number > least),
+        ]
+    )
     rows = [
         ("data", f"{tables} examples{classes}"),
         ("model", f"{plan.model}, {plan.parameters:,} parameters, {share}"),
         ("plugins", listed(f"{row.name} {row.version}".strip() for row in plan.plugins)),
         ("loss", listed(f"{name} × {weight_of(plan, name)}" for name in plan.terms)),
+        *([("rules", _seats(plan))] if plan.acting else []),
         ("steps", _length(plan)),
-        ("machine", machine + (f", {count(threads, 'thread')}" if isinstance(threads, int) else "")),
+        ("machine", machine),
         ("memory", f"about {size(sum(asdict(plan.memory).values()))}"),
     ]
     if plan.writes:
@@ -81,6 +88,10 @@ def as_json(plan: Plan) -> dict[str, JSON]:
         "optimizer": plan.optimizer,
         "frozen": plain(plan.prefix) if plan.prefix else None,
         "rules": list(plan.rules),
+        "acting": [
+            {**asdict(rule), "acts": [{"seat": seat, "plugin": plugin} for seat, plugin in rule.acts]}
+            for rule in plan.acting
+        ],
         "steps": asdict(plan.steps),
         "training": plan.training.model_dump(mode="json"),
         "memory": memory,
@@ -247,8 +258,27 @@ def _losses(plan: Plan) -> Iterator[str]:
             yield from wrapped(term.note, "  ", f"{name}: ")
     composer = f"plugin {plan.composer!r}" if plan.composer else "their sum"
     yield f"  composed by: {composer}"
-    if plan.rules:
-        yield from wrapped(listed(plan.rules, MOST_RULES), "  ", f"{count(len(plan.rules), 'rule')}: ")
+
+
+def _rules(plan: Plan) -> Iterator[str]:
+    if not plan.acting:
+        return
+    yield f"Rules: {_seats(plan)}"
+    rows = [("rule", "says", "confidence", "acts in (plugin)")]
+    for rule in plan.acting[:MOST_RULES]:
+        seats = ", ".join(f"{seat} ({plugin})" for seat, plugin in rule.acts) or "the report alone"
+        rows.append((shortened(rule.name, 26), shortened(rule.says, 26), rule.trust, seats))
+    yield from aligned(rows, indent="  ")
+    if len(plan.acting) > MOST_RULES:
+        yield f"  … and {count(len(plan.acting) - MOST_RULES, 'more rule')}"
+
+
+def _seats(plan: Plan) -> str:
+    """Return how many rules act in each seat, and by which plugin."""
+    numbers = Counter(act for rule in plan.acting for act in rule.acts)
+    idle = sum(not rule.acts for rule in plan.acting)
+    said = [f"{number:,} in the {seat} ({plugin})" for (seat, plugin), number in numbers.items()]
+    return ", ".join([*said, *([f"{idle:,} in the report alone"] if idle else [])])
 
 
 def _steps(plan: Plan) -> Iterator[str]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from triune.examples import Examples
     from triune.frozen import Prefix
     from triune.hooks import Hooks
-    from triune.types import JSON, GroundedRules, ModelLayout
+    from triune.types import JSON, GroundedRules, ModelLayout, Rule
 
 Owned = tuple[str, LossTerm]
 DEFAULT_METRIC = "macro_f1"
@@ -79,6 +79,23 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedRule:
+    """A rule, and where it acts.
+
+    Attributes:
+        name: of the rule.
+        says: its formula.
+        trust: its confidence, or that it is hard.
+        acts: (seat, plugin) for each method that may read it there; none where it is only reported.
+    """
+
+    name: str
+    says: str
+    trust: str
+    acts: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What a run will do."""
 
@@ -100,6 +117,7 @@ class Plan:
     claims: tuple[tuple[str, ParameterClaim], ...] = ()
     phases: tuple[OnPlateau, ...] = ()  # the ends of phases that only training tells
     prefix: Prefix | None = None  # what is frozen below what trains, where there is something
+    acting: tuple[PlannedRule, ...] = ()
 
     @property
     def parameters(self) -> int:
@@ -211,8 +229,10 @@ def unwatched(phases: Sequence[OnPlateau], run: Run, data: Data) -> list[str]:
     training = run.config.training
     chosen = training.early_stopping.metric if training.early_stopping else DEFAULT_METRIC
     problems = []
-    if "valid" not in data.splits:
-        problems.append("phases end when a validation metric no longer rises, and there is no validation table")
+    cells = data.labels("valid") if "valid" in data.splits else None
+    if cells is None or all(cell is None for cell in cells):
+        lacking = "no validation example has a label" if "valid" in data.splits else "there is no validation table"
+        problems.append(f"phases end when a validation metric no longer rises, and {lacking}")
     if not training.keep_best:
         problems.append("a phase that ends restores its best model, and training.keep_best is false")
     problems.extend(
@@ -248,10 +268,65 @@ def only_reported(rules: GroundedRules, hooks: Hooks) -> list[str]:
 
 def asked_seats(hooks: Hooks) -> frozenset[Seat]:
     """Return the seats in which active methods read rules."""
-    asked = {Seat(seat) for plugin in hooks.plugins.values() for seat in declared(plugin, "seats")}
-    asked |= {Seat.LABELS} if hooks.implementers(RuleApplication.label_examples) else set()
-    asked |= {Seat.STRUCTURE} if hooks.implementers(RuleApplication.constrain_outputs) else set()
-    return frozenset(asked)
+    return frozenset(seat for seats in seats_of(hooks).values() for seat in seats)
+
+
+def seats_of(hooks: Hooks) -> dict[str, frozenset[Seat]]:
+    """Return the seats in which each active method reads rules, by its name."""
+    deciding = {
+        Seat.LABELS: hooks.implementers(RuleApplication.label_examples),
+        Seat.STRUCTURE: hooks.implementers(RuleApplication.constrain_outputs),
+    }
+    found = {}
+    for name, plugin in hooks.plugins.items():
+        own = {Seat(seat) for seat in declared(plugin, "seats")} | {
+            seat for seat, who in deciding.items() if name in who
+        }
+        if own:
+            found[name] = frozenset(own)
+    return found
+
+
+def planned_rules(rules: Iterable[Rule], hooks: Hooks) -> tuple[PlannedRule, ...]:
+    """Return each rule with the methods that may read it; only a hard one gives outputs their structure."""
+    methods = seats_of(hooks)
+    return tuple(
+        PlannedRule(
+            rule.name,
+            str(rule.then),
+            "hard" if rule.hard else f"{rule.confidence:g}",
+            tuple(
+                (seat.value, name)
+                for name, seats in methods.items()
+                for seat in sorted(seats & rule.seats, key=list(Seat).index)
+                if rule.hard or seat is not Seat.STRUCTURE
+            ),
+        )
+        for rule in rules
+    )
+
+
+FEW, COARSE = 50, 0.05
+"""Examples with a label, and the step of a metric, from which on a validation table can choose a model."""
+
+
+def unsteady(tables: Mapping[str, Table], training: Training) -> list[str]:
+    """Return a note where a validation table is too small to choose a model by."""
+    valid = tables.get("valid")
+    if valid is None or not valid.labelled or not (training.keep_best or training.early_stopping):
+        return []
+    metric = training.early_stopping.metric if training.early_stopping else DEFAULT_METRIC
+    step, which = 1 / valid.labelled, ""
+    if metric.startswith("macro") and sum(valid.distribution.values()) == valid.labelled:  # one label an example
+        rarest, number = min(valid.distribution.items(), key=lambda item: item[1])
+        step, which = 1 / (number * len(valid.distribution)), f", {number} of the rarest label {rarest!r}"
+    if valid.labelled >= FEW and step < COARSE:
+        return []
+    return [
+        f"the model is chosen by {metric} on {count(valid.labelled, 'validation example')}{which}: it moves in "
+        f"steps of about {count(round(100 * step), 'point')}, so the choice is mostly chance; give more, or set "
+        "training.keep_best: false"
+    ]
 
 
 def contested(hooks: Hooks) -> list[str]:

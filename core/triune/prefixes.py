@@ -56,7 +56,8 @@ def prefix_of(
     sizes = {
         boundary: sum(shape_of(cut, table).nbytes for table in kept) for boundary, cut in found.of.items() if boundary
     }
-    place, fills, said = placed(training, sizes, stretches, steps.per_epoch, free_room(folder))
+    room = free_room(folder, opened.run.processes)
+    place, fills, said = placed(training, sizes, stretches, steps.per_epoch, room)
     held = held_at_once(fills, sizes)
     prefix = Prefix(found.of, floors, layout.blocks, outside, stretches, fills, place, held, multiple)
     return prefix, [*notes, *said, *([_ONE_WIDTH] if multiple == 1 else [])]

@@ -31,13 +31,16 @@ from triune.planning import (
     contested,
     only_reported,
     planned_groups,
+    planned_rules,
     planned_terms,
     table_of,
     unconsumed,
+    unsteady,
     unwatched,
 )
 from triune.prefixes import prefix_of
 from triune.probe import Probe, probe
+from triune.processes import ALONE, World
 from triune.rule_files import read_files
 from triune.types import RunLength
 from triune.windows import plateaus_of
@@ -77,13 +80,14 @@ def prepare(
     frames: Mapping[str, pd.DataFrame] | None = None,
     machine: Mapping[str, JSON] | None = None,
     folder: Path | None = None,
+    world: World = ALONE,
 ) -> Prepared:
-    """Do everything that comes before step 0; `folder` is where the run will write.
+    """Do everything that comes before step 0, alike on all processes; `folder` is where the run will write.
 
     Raises:
         TriuneError: something is wrong; nothing was written.
     """
-    run, hooks = started(loaded, frames)
+    run, hooks = started(loaded, frames, world=world)
     checked(contested(hooks))
     data = load(run, hooks)
     opened = build(run, hooks, data)
@@ -108,7 +112,7 @@ def prepare(
     prefix, prefix_notes = prefix_of(opened, examples, groups, steps, folder)
     activations = None
     if prefix:
-        activations = Activations(opened.bundle, opened.layout, examples, prefix, autocast_of(run), folder)
+        activations = Activations(opened.bundle, opened.layout, examples, prefix, autocast_of(run), folder, world)
         objective = objective_of(opened, rules, terms, activations.outputs)
     plan = Plan(
         plugins=plugin_rows(loaded),
@@ -123,7 +127,7 @@ def prepare(
         steps=steps,
         training=run.config.training,
         memory=memory_of(opened, groups, steps, seen, prefix),
-        machine={"device": run.device, "precision": precision_of(run), **(machine or {})},
+        machine={"device": run.device, "precision": precision_of(run), "processes": world.size, **(machine or {})},
         writes=(),
         claims=tuple(claims),
         phases=plateaus_of(claims),
@@ -133,10 +137,12 @@ def prepare(
             *said,
             *abstentions(rules),
             *only_reported(rules, hooks),
+            *unsteady(tables, run.config.training),
             *notes,
             *prefix_notes,
         ),
         prefix=prefix,
+        acting=planned_rules(opened.rules, hooks),
     )
     return Prepared(opened, data, rules, examples, objective, plan, watch, activations)
 
@@ -195,7 +201,7 @@ def memory_of(
     starts = {window.start for group in groups for window in group.windows}
     training = max((sum(group.elements for group in groups if group.window(step)) for step in starts), default=0)
     weights = sum(parameter.nbytes for parameter in opened.bundle.model.parameters())
-    part = ceil(steps.batch / steps.accumulate)
+    part = ceil(steps.batch / steps.accumulate / opened.run.processes.size)
     cache = prefix.bytes if prefix and prefix.place == "ram" else 0
     return Memory(weights, 4 * training, 8 * training, seen.bytes_per_example * part, cache)
 

@@ -6,10 +6,11 @@ Tasks share it, so that a folder that cannot be read is told in one way, whateve
 from __future__ import annotations
 
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from textwrap import shorten
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from triune.errors import EnvironmentProblem
+from triune.errors import EnvironmentProblem, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -53,7 +54,7 @@ def network_of(
     settings: Mapping[str, object],
     dropout: float | None = None,
 ) -> nn.Module:
-    """Return a network, in full precision.
+    """Return a network, in full precision; a head for another number of labels is left, and a new one begins.
 
     Args:
         architecture: the class of `transformers` that loads it, `AutoModelForTokenClassification`.
@@ -71,17 +72,31 @@ def network_of(
 
     try:
         configuration = AutoConfig.from_pretrained(source)
+        other = configuration.num_labels != settings.get("num_labels", configuration.num_labels)
         configuration.update(settings)
         if dropout is not None:
             keys = [key for key in configuration.to_dict() if key.endswith(("dropout", "dropout_prob"))]
             configuration.update(dict.fromkeys(keys, dropout))
         with quiet():
-            network: nn.Module = architecture.from_pretrained(source, config=configuration, dtype=torch.float32)
+            network, found = architecture.from_pretrained(
+                source,
+                config=configuration,
+                dtype=torch.float32,
+                ignore_mismatched_sizes=other,
+                output_loading_info=True,
+            )
+        _refuse_other_shapes(network, [str(name) for name, *_ in found["mismatched_keys"]])
     except SafetensorError as error:
         raise _unreadable(name, source, "model", OSError(f"its weights are damaged ({error})")) from error
     except FAILURES as error:
         raise _unreadable(name, source, "model", error) from error
-    return network
+    return cast("nn.Module", network)
+
+
+def _refuse_other_shapes(network: nn.Module, mismatched: Sequence[str]) -> None:
+    head = head_of(network)
+    if damaged := [name for name in mismatched if not any(fnmatchcase(name, glob) for glob in head)]:
+        raise ValueError(f"its weights have not the shapes that its config.json says: {listed(damaged, 3)}")
 
 
 def names_of(labels: Sequence[LabelValue]) -> dict[str, object]:

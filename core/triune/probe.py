@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from triune.evaluation import evaluate_split
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from triune.examples import Examples
     from triune.objective import Objective
     from triune.opening import Opened
-    from triune.types import JSON, Batch, Outputs
+    from triune.types import JSON, Batch
 
 LONGEST = 2  # of the training table's examples, the longest ones
 
@@ -50,17 +50,12 @@ def probe(objective: Objective, examples: Examples, opened: Opened) -> Probe:
 
 def _metrics(objective: Objective, examples: Examples, rows: NDArray[np.int64], opened: Opened) -> Mapping[str, JSON]:
     """Return the metrics of some examples, which rules know by their rows in the whole table."""
+    import numpy as np
     import pandas as pd
-    import torch
 
-    places = torch.from_numpy(rows)
-
-    def outputs_of(batch: Batch) -> Outputs:
-        return objective.outputs(replace(batch, rows=places[batch.rows.cpu()].to(batch.rows.device)))
-
-    few, index = examples.at(rows), pd.RangeIndex(len(rows))
-    nothing = GroundedRules((), {})
-    return evaluate_split(outputs_of, few, index, opened.hooks, opened.run, opened.bundle.space, nothing).metrics
+    nothing = GroundedRules((), {examples.split: np.zeros((0, len(examples)), dtype=np.bool_)})
+    index, space = pd.RangeIndex(len(examples)), opened.bundle.space
+    return evaluate_split(objective.outputs, examples, index, opened.hooks, opened.run, space, nothing, rows).metrics
 
 
 def _gradients(objective: Objective, batch: Batch) -> tuple[int, list[str]]:

@@ -59,7 +59,7 @@ def satisfaction(
 ) -> dict[str, float | None]:
     """Return, for each rule by name, its mean exact probability under the model where it speaks.
 
-    None where it speaks nowhere, or exact inference is not possible for it.
+    None where it speaks nowhere, or exact inference is not possible for it, or what it says is no formula.
     """
     import numpy as np
 
@@ -111,7 +111,7 @@ def _add(
     if not len(some):
         return
     mask = None if answers.mask is None else answers.mask[some]
-    probability = compiled.log_z(answers.scores[some].detach(), mask=mask).exp().double().numpy()
+    (probability,) = compiled.satisfaction(answers.scores[some].detach(), mask=mask).double().numpy()
     totals[places] += fires[:, some].astype(np.float64) @ probability
     counts[places] += fires.sum(axis=1)
 
@@ -138,7 +138,7 @@ def _token_costs(rules: GroundedRules, split: str, answers: Answers) -> Tensor |
     table = rules.tokens.get(split)
     if table is None:
         return 0.0
-    nats = [-NEVER if rule.hard else max(log_odds(rule.confidence), 0.0) for rule in rules.rules]
+    nats = [-NEVER if rule.hard else log_odds(rule.confidence) for rule in rules.rules]
     found = table.penalties(answers.rows, answers.scores.shape[1], nats)
     return 0.0 if found is None else found
 

@@ -4,34 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 from triune.catalog import installed, reader_of
 from triune.config import LoadedConfig, load_config
 from triune.context import FinishedRun
+from triune.ensembles import members_of, together
 from triune.errors import DataError, OutputError
-from triune.evaluation import evaluate_split
+from triune.evaluation import evaluate_split, report_split
 from triune.final_report import final_metrics
 from triune.folder import MODEL, Folder
 from triune.hooks import Hooks
 from triune.hookspecs import RuleApplication, RunLifecycle
-from triune.opening import build, encode, objective_of, started
+from triune.opening import build, build_model, encode, objective_of, started
 from triune.rule_files import check_rule_files
 from triune.spaces import restored
 from triune.types import GroundedRules
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
     from triune.context import Run
     from triune.data import Data
     from triune.evaluation import Evaluation
-    from triune.examples import Examples
-    from triune.spaces import OutputSpace
-    from triune.types import JSON
+    from triune.opening import Opened
+    from triune.types import JSON, Batch, Outputs
 
 SPLIT = "test"
 
@@ -56,55 +59,149 @@ class Found:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Reopened:
+    """A finished run with its model and its rules, and a table as its test table."""
+
+    loaded: LoadedConfig
+    finished: FinishedRun
+    opened: Opened
+    data: Data
+
+
 def measured(folder: Path, source: str | Path | pd.DataFrame, plugins: Mapping[str, object] | None = None) -> Found:
-    """Return the predictions of a finished run for a table, and its metrics over the rows that have a label."""
-    return _found(folder, source, plugins, lambda data: data, final_metrics)
+    """Return the predictions of a finished run for a table, its metrics over rows with a label, and its rules' report.
+
+    Of a folder that holds several finished runs it is their mean that is measured; "members" says how each does.
+
+    Raises:
+        OutputError: several runs do not belong together.
+        RuleError: the rules are no longer those of the run.
+    """
+    first, *others = members_of(folder)
+    facts, loaded, finished = _reopened(Folder(first), plugins)
+    check_rule_files(facts.get("rules"), loaded)
+    run, hooks = started(loaded, finished=finished)
+    data = _table(source, hooks, run)
+    opened = build(run, hooks, data)
+    rules = opened.grounded(data)
+    examples, index = encode(opened.bundle, data)[SPLIT], data.splits[SPLIT].index
+    each = [_outputs_of(opened, rules), *(_of_member(one, plugins, data, rules) for one in others)]
+    measure = partial(evaluate_split, examples=examples, index=index, hooks=hooks, run=run, space=finished.space)
+    found = measure(together(each, finished.space), rules=rules)
+    metrics = final_metrics(found, hooks, run, finished.space)
+    if others:
+        metrics["members"] = spread_of([measure(one, rules=rules).quality for one in each])
+    return _found(data, found, metrics)
 
 
 def predicted(folder: Path, source: str | Path | pd.DataFrame, plugins: Mapping[str, object] | None = None) -> Found:
-    """Return the predictions of a finished run for a table; labels that it may have are not looked at."""
-    return _found(folder, source, plugins, _without_labels, lambda found, *_: dict(found.metrics))
+    """Return the predictions of a finished run for a table; labels that it may have are not looked at.
+
+    A prediction that no rule takes part in needs neither the rules nor the columns that they ask for. Of a folder that
+    holds several finished runs it is the mean of what they believe.
+
+    Raises:
+        OutputError: several runs do not belong together.
+        RuleError: rules take part, and are no longer those of the run.
+    """
+    first, *others = members_of(folder)
+    facts, loaded, finished = _reopened(Folder(first), plugins)
+    run, hooks = started(loaded, finished=finished)
+    constrained = bool(hooks.implementers(RuleApplication.constrain_outputs))
+    if constrained:
+        check_rule_files(facts.get("rules"), loaded)
+    data = _without_labels(_table(source, hooks, run))
+    opened = (build if constrained else build_model)(run, hooks, data)
+    nothing = GroundedRules((), {SPLIT: _nowhere(len(data.splits[SPLIT]))}, space=finished.space)
+    rules = opened.grounded(data) if constrained else nothing
+    each = [_outputs_of(opened, rules), *(_of_member(one, plugins, data, rules) for one in others)]
+    outputs_of = together(each, finished.space)
+    examples, index = encode(opened.bundle, data)[SPLIT], data.splits[SPLIT].index
+    found = report_split(outputs_of, examples, index, run, finished.space, nothing)
+    return _found(data, found, found.metrics)
+
+
+def reopened(folder: Path, source: str | Path | pd.DataFrame, plugins: Mapping[str, object] | None = None) -> Reopened:
+    """Return a finished run, and the table that it is to be used on; labels that it may have are not looked at.
+
+    Raises:
+        OutputError: the folder holds no finished run.
+        RuleError: the rules are no longer those of the run.
+    """
+    facts, loaded, finished = _reopened(Folder(folder), plugins)
+    check_rule_files(facts.get("rules"), loaded)
+    run, hooks = started(loaded, finished=finished)
+    data = _without_labels(_table(source, hooks, run))
+    return Reopened(loaded, finished, build(run, hooks, data), data)
 
 
 def _without_labels(data: Data) -> Data:
     return replace(data, roles={role: column for role, column in data.roles.items() if role != "label"})
 
 
-def _found(
-    folder: Path,
-    source: str | Path | pd.DataFrame,
-    plugins: Mapping[str, object] | None,
-    seen: Callable[[Data], Data],
-    judged: Callable[[Evaluation, Examples, Hooks, Run, OutputSpace, GroundedRules], dict[str, JSON]],
-) -> Found:
-    place = Folder(folder)
+def _nowhere(examples: int) -> NDArray[np.bool_]:
+    import numpy as np
+
+    return np.zeros((0, examples), dtype=np.bool_)
+
+
+def _of_member(
+    member: Path, plugins: Mapping[str, object] | None, data: Data, rules: GroundedRules
+) -> Callable[[Batch], Outputs]:
+    """Return the outputs of one more run of those that are asked together: its model under the same rules."""
+    _, loaded, finished = _reopened(Folder(member), plugins)
+    run, hooks = started(loaded, finished=finished)
+    return _outputs_of(build_model(run, hooks, data), rules)
+
+
+def spread_of(members: Sequence[Mapping[str, JSON]]) -> dict[str, JSON]:
+    """Return how many members there are, and mean and standard deviation of each of their metrics."""
+    from statistics import mean, stdev
+
+    found: dict[str, JSON] = {"count": len(members)}
+    for name, value in members[0].items():
+        values = [one.get(name) for one in members]
+        if isinstance(value, float) and all(isinstance(one, float) for one in values):
+            numbers = [float(str(one)) for one in values]
+            found[name] = {"mean": mean(numbers), "deviation": stdev(numbers), "each": list(numbers)}
+    return found
+
+
+def _outputs_of(opened: Opened, rules: GroundedRules) -> Callable[[Batch], Outputs]:
+    objective = objective_of(opened, rules, {})
+    objective.eval()
+    return objective.outputs
+
+
+def _found(data: Data, found: Evaluation, metrics: Mapping[str, JSON]) -> Found:
+    notes = found.examples.notes
+    return Found(data.place(SPLIT), data.splits[SPLIT], found.predictions, metrics, data.tokenised, notes)
+
+
+def _reopened(
+    place: Folder, plugins: Mapping[str, object] | None
+) -> tuple[Mapping[str, JSON], LoadedConfig, FinishedRun]:
+    """Return what is written of a finished run, its configuration, and what plugins are told of it.
+
+    Raises:
+        OutputError: it holds no model.
+    """
     facts = place.facts()
     loaded = _configuration(place, facts, plugins)
     space, roles = facts["space"], facts["roles"]
     assert isinstance(space, Mapping) and isinstance(roles, Mapping)
     finished = FinishedRun(
-        folder / MODEL, restored(space), {role: str(column) for role, column in roles.items()}, facts
+        place.path / MODEL, restored(space), {role: str(column) for role, column in roles.items()}, facts
     )
     if not (finished.model / "config.json").is_file():
         raise OutputError(f"{str(finished.model)!r} holds no model: run again with another output")
-    run, hooks = started(loaded, finished=finished)
-    data = seen(_table(source, hooks, run))
-    opened = build(run, hooks, data)
-    asked = "label" in data.roles or hooks.implementers(RuleApplication.constrain_outputs)
-    # a prediction that no rule takes part in needs none of the columns that rules ask for
-    rules = opened.grounded(data) if asked else GroundedRules((), {}, space=finished.space)
-    objective = objective_of(opened, rules, {})
-    objective.eval()
-    examples = encode(opened.bundle, data)[SPLIT]
-    found = evaluate_split(objective.outputs, examples, data.splits[SPLIT].index, hooks, run, finished.space, rules)
-    metrics = judged(found, examples, hooks, run, finished.space, rules)
-    return Found(data.place(SPLIT), data.splits[SPLIT], found.predictions, metrics, data.tokenised, examples.notes)
+    return facts, loaded, finished
 
 
 def _configuration(place: Folder, facts: Mapping[str, JSON], plugins: Mapping[str, object] | None) -> LoadedConfig:
     config = cast("dict[str, object]", facts["config"])
     loaded = load_config(config, catalog=installed(), instances=plugins or {})
-    check_rule_files(facts.get("rules"), loaded)
     folder = Path(str(facts["folder"]))
     return LoadedConfig(loaded.run, loaded.plugins, folder if folder.is_dir() else place.path)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from triune.answers import soft_places
 from triune.data import label_set
 from triune.logic import Formula, Implies, OnTokens
 
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from triune.types import JSON, GroundedRules, LabelValue, Rule
+
+RATES = ("violation_rate", "satisfaction_probability")
+"""What changes as a model learns."""
+TRUE = 0.5
+"""The truth of a `SoftFormula` below which it counts as broken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +70,26 @@ class Cells:
         return Tally(broken, judged)
 
 
-def rule_report(rules: GroundedRules, split: str, predictions: pd.DataFrame) -> tuple[dict[str, JSON], dict[str, JSON]]:
+def rule_report(
+    rules: GroundedRules, split: str, predictions: pd.DataFrame, truths: NDArray[np.float32] | None = None
+) -> tuple[dict[str, JSON], dict[str, JSON]]:
     """Return what there is to say of each rule by its name, and of all together.
 
-    `predictions` has the columns "predicted" and "gold". A rule about tokens is judged at every stretch of tokens that
-    it points at, any other rule on every example on which it fires.
+    A rule about tokens is judged at every stretch of tokens that it points at, any other rule on every example on which
+    it fires. A `SoftFormula` is broken where it is less than half true. It is asked of what the model believes and not
+    of an answer, so labels do not judge it, and the rates of all rules together leave it out.
+
+    Args:
+        rules: the rules.
+        split: the table.
+        predictions: with the columns "predicted" and "gold".
+        truths: (rules that say a `SoftFormula`, examples) how true each is, NaN where it does not fire; None: unknown.
     """
     predicted, gold = Cells.of(predictions["predicted"]), Cells.of(predictions["gold"])
     fires = rules.fires[split]
-    said = _tallies(rules, split, predicted)
-    true = _tallies(rules, split, gold)
+    said = tallies(rules, split, predicted)
+    true = tallies(rules, split, gold)
+    believed = {} if truths is None else dict(zip(soft_places(rules), truths, strict=True))
     each: dict[str, JSON] = {}
     for place, rule in enumerate(rules.rules):
         noise = true[place].rate
@@ -83,6 +99,7 @@ def rule_report(rules: GroundedRules, split: str, predictions: pd.DataFrame) -> 
             "violation_rate_on_gold": noise,
             "agreement_with_gold": None if noise is None else 1 - noise,
             **_of_premise(rule, fires[place], predicted),
+            **_of_truth(believed.get(place), fires[place]),
         }
     hard = [tally.broken for rule, tally in zip(rules.rules, said, strict=True) if rule.hard]
     overall: dict[str, JSON] = {
@@ -92,6 +109,16 @@ def rule_report(rules: GroundedRules, split: str, predictions: pd.DataFrame) -> 
         "hard_violations": sum(hard),
     }
     return each, overall
+
+
+def _of_truth(truth: NDArray[np.float32] | None, fires: NDArray[np.bool_]) -> dict[str, JSON]:
+    """Return, of a function of the outputs, how often it is rather false where the rule fires, and its mean truth."""
+    if truth is None:
+        return {}
+    spoken = truth[fires]
+    if not len(spoken):
+        return {"satisfaction_probability": None}
+    return {"violation_rate": float((spoken < TRUE).mean()), "satisfaction_probability": float(spoken.mean())}
 
 
 def _of_premise(rule: Rule, fires: NDArray[np.bool_], predicted: Cells) -> dict[str, JSON]:
@@ -106,7 +133,7 @@ def _of_premise(rule: Rule, fires: NDArray[np.bool_], predicted: Cells) -> dict[
     return {"violation_given_premise": held.rate, "vacuous_share": premise.rate}
 
 
-def _tallies(rules: GroundedRules, split: str, cells: Cells) -> list[Tally]:
+def tallies(rules: GroundedRules, split: str, cells: Cells) -> list[Tally]:
     """Return for each rule how often answers break it where it speaks."""
     import numpy as np
 
@@ -140,19 +167,26 @@ def _sum(tallies: Sequence[Tally]) -> Tally:
 
 
 def rates_of(metrics: Mapping[str, JSON]) -> dict[str, JSON]:
-    """Return the violation rates of a report, as `with_before` takes them."""
+    """Return what changes of a report as a model learns, as `with_before` takes it."""
     each = cast("Mapping[str, Mapping[str, JSON]]", metrics["rules"])
     overall = cast("Mapping[str, JSON]", metrics["rules_overall"])
-    return {"each": {name: one["violation_rate"] for name, one in each.items()}, "overall": overall["violation_rate"]}
+    return {
+        "each": {name: {key: one[key] for key in RATES if key in one} for name, one in each.items()},
+        "overall": {key: overall[key] for key in RATES if key in overall},
+    }
 
 
 def with_before(metrics: Mapping[str, JSON], before: Mapping[str, JSON]) -> dict[str, JSON]:
-    """Return the metrics of a split with the violation rates of the same model before it learnt."""
+    """Return the metrics of a split with the rates of the same model before it learnt."""
     each = cast("Mapping[str, Mapping[str, JSON]]", metrics["rules"])
     overall = cast("Mapping[str, JSON]", metrics["rules_overall"])
-    then = cast("Mapping[str, JSON]", before["each"])
+    then = cast("Mapping[str, Mapping[str, JSON]]", before["each"])
     return {
         **metrics,
-        "rules": {name: {**one, "violation_rate_before": then.get(name)} for name, one in each.items()},
-        "rules_overall": {**overall, "violation_rate_before": before["overall"]},
+        "rules": {name: {**one, **_before(then.get(name, {}))} for name, one in each.items()},
+        "rules_overall": {**overall, **_before(cast("Mapping[str, JSON]", before["overall"]))},
     }
+
+
+def _before(rates: Mapping[str, JSON]) -> dict[str, JSON]:
+    return {f"{key}_before": value for key, value in rates.items()}

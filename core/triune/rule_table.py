@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
-from triune.alignment import aligned, shortened
+from triune.alignment import aligned, count, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 MOST_RULES = 15
 MOST_FIGURES = 4
+NOT_MEASURED = "not_measured"
+"""Where metrics of a table say why they say nothing of quality."""
 HEADLINES = ("macro_f1", "accuracy", "micro_f1", "auroc")
 COLUMNS = (
     ("fires on", "coverage"),
@@ -24,9 +26,11 @@ COLUMNS = (
     ("by labels", "violation_rate_on_gold"),
     ("premise met", "violation_given_premise"),
     ("holds with", "satisfaction_probability"),
+    ("held with", "satisfaction_probability_before"),
 )
 """What each column says of a rule: where it fires, how often the predictions break it, those of the model before it
-learnt, the labels, the predictions where the rule's premise is met, and the probability that the model gives it."""
+learnt, the labels, the predictions where the rule's premise is met, and the probability that the model gives it, or how
+true it is if it is a function, after and before it learnt."""
 
 
 def rule_lines(split: str, metrics: Figures) -> Iterator[str]:
@@ -45,10 +49,10 @@ def rule_lines(split: str, metrics: Figures) -> Iterator[str]:
         yield f"  … and {len(ordered) - MOST_RULES} more, broken less often: metrics.json has them"
     hard = cast("Figures", metrics["rules_overall"]).get("hard_violations")
     if hard:
-        yield f"  hard rules are broken {hard} times"
+        yield f"  hard rules are broken {count(int(cast('float', hard)), 'time')}"
 
 
-def beside_lines(metrics: Figures, among: Sequence[str] = ("test", "valid")) -> Iterator[str]:
+def beside_lines(metrics: Figures, among: Sequence[str] = ("test", "valid", "train")) -> Iterator[str]:
     """Yield the run beside its projection onto the rules and its baselines, on the first table that there is."""
     split = next((one for one in among if isinstance(metrics.get(one), Mapping)), None)
     rows = [] if split is None else list(compared(metrics, split))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
@@ -112,6 +112,11 @@ class GroundedRules:
 
         fires = self.fires[batch.split][:, batch.rows.cpu().numpy()]
         return torch.from_numpy(fires).to(batch.rows.device)
+
+    def at(self, split: str, rows: NDArray[np.int64]) -> GroundedRules:
+        """Return where the rules fire on some rows of a split, which are counted anew; other splits are left out."""
+        tokens = {split: self.tokens[split].at(rows)} if split in self.tokens else {}
+        return replace(self, fires={split: self.fires[split][:, rows]}, abstained={}, tokens=tokens)
 
     def place(self, split: str, row: int) -> str:
         """Return where an example stands, `train.csv:17`; unlabelled text lies below the training table."""

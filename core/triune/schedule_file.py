@@ -11,7 +11,7 @@ claims:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from triune.select import parsed
 from triune.types import Epochs, OnPlateau, ParameterClaim
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
 
     from triune.markup import Keys
@@ -31,23 +31,33 @@ KEYS = ("where", "train", "from", "to", "lr_scale", "default")
 TRAINS = {"True": True, "False": False, "None": None}
 
 
-def written(claims: Iterable[tuple[str, ParameterClaim]]) -> str:
-    """Return claims as a file of YAML, each with the plugin that made it."""
+def written(claims: Iterable[tuple[str, ParameterClaim]], bringing: Collection[str] = ()) -> str:
+    """Return claims as a file of YAML, each with the plugin that made it.
+
+    Plugins `bringing` parameters of their own are needed beside the file. Their rates stay with them, because scales
+    that were claimed twice would multiply.
+    """
     lines = [
         "# Which parameters train, and when; change what you like, and name the file in the configuration:",
         "#   methods: [{use: schedule, path: schedule.yaml}]",
         "# in place of the methods that stand beside the claims. `from` and `to` are steps, shares of the run (2/7),",
         "# {epochs: 1}, or the end of a phase; what trains in several claims has the product of their scales.",
+        *(f"# Keep {owner} beside the file: it brings what trains, and sets its rate." for owner in sorted(bringing)),
         "claims:",
     ]
     for owner, claim in claims:
-        said = [f"where: {_quoted(repr(claim.where))}", f"train: {_word(claim.trainable)}"]
-        said += [f"from: {_time(claim.start)}"] if claim.start != 0 else []
-        said += [f"to: {_time(claim.stop)}"] if claim.stop is not None else []
-        said += [f"lr_scale: {claim.lr_scale!r}"] if claim.lr_scale != 1 else []
-        said += ["default: true"] if claim.default else []
-        lines.append(f"  - {{{', '.join(said)}}}  # {owner}")
+        kept = replace(claim, lr_scale=1.0) if owner in bringing else claim
+        dash = "-" if kept == claim or kept.trainable is not None else "# stays there: -"
+        lines.append(f"  {dash} {{{', '.join(_said(claim if dash != '-' else kept))}}}  # {owner}")
     return "\n".join(lines) + "\n"
+
+
+def _said(claim: ParameterClaim) -> list[str]:
+    said = [f"where: {_quoted(repr(claim.where))}", f"train: {_word(claim.trainable)}"]
+    said += [f"from: {_time(claim.start)}"] if claim.start != 0 else []
+    said += [f"to: {_time(claim.stop)}"] if claim.stop is not None else []
+    said += [f"lr_scale: {claim.lr_scale!r}"] if claim.lr_scale != 1 else []
+    return said + (["default: true"] if claim.default else [])
 
 
 def _word(trainable: bool | None) -> str:

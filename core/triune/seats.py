@@ -83,7 +83,7 @@ class Seated:
         Args:
             batch: the examples.
             width: how many tokens the outputs have.
-            nats: what breaking a rule costs at each token; 1e30 for a hard one.
+            nats: what breaking a rule costs at each token; below zero, what keeping it does; 1e30 for a hard one.
         """
         table = self.grounded.tokens.get(batch.split)
         if table is None or not self.pointing:

@@ -71,8 +71,10 @@ class Training(BaseModel):
         None, description="Passes over the examples. null: 3, or as many as make 100 steps if that is more."
     )
     max_steps: Count | None = Field(None, description="Optimiser steps after which training ends, if that is sooner.")
-    batch_size: Count = Field(32, description="Examples an optimiser step learns from.")
-    accumulate: Count = Field(1, description="Parts a batch is split into; the result is the same, memory falls.")
+    batch_size: Count = Field(32, description="Examples an optimiser step learns from, on all processes together.")
+    accumulate: Count = Field(
+        1, description="Parts that each process splits its examples into; the result is the same, memory falls."
+    )
     learning_rate: Annotated[Real, Field(gt=0)] = Field(2e-5, description="The highest rate of the schedule.")
     schedule: Literal["linear", "cosine", "constant"] = Field(
         "linear", description="How the learning rate goes on after the warm-up: it falls to zero, or stays."
@@ -93,7 +95,9 @@ class Training(BaseModel):
     data_seed: Seed | None = Field(
         None, description="Where those of the split and the order of the examples start. null: at `seed`."
     )
-    threads: Count | None = Field(None, description="Threads of the CPU. null: as many as are measured to be fastest.")
+    threads: Count | None = Field(
+        None, description="Threads of the CPU, for each process. null: as many as are measured to be fastest."
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="Where to compute. auto: on a GPU if there is one."
     )

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
 
@@ -24,8 +24,10 @@ class Interrupted(KeyboardInterrupt):
 class Listener:
     """Whether somebody asked the run to stop."""
 
-    def __init__(self) -> None:
+    def __init__(self, stop: Callable[[int], Interrupted] = Interrupted) -> None:
+        """Hear nothing yet; `stop` makes what is raised, of the signal."""
         self.heard: int | None = None
+        self._stop = stop
 
     def hear(self, number: int, frame: FrameType | None) -> None:
         """Note the signal; a second one leaves at once."""
@@ -40,13 +42,13 @@ class Listener:
             Interrupted: one was.
         """
         if self.heard is not None:
-            raise Interrupted(self.heard)
+            raise self._stop(self.heard)
 
 
 @contextmanager
-def listening() -> Iterator[Listener]:
+def listening(stop: Callable[[int], Interrupted] = Interrupted) -> Iterator[Listener]:
     """Hear SIGTERM and SIGINT inside the block; outside the main thread nothing can be heard."""
-    listener = Listener()
+    listener = Listener(stop)
     if threading.current_thread() is not threading.main_thread():
         yield listener
         return

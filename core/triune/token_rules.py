@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from triune.logic.spans import OnTokens
@@ -48,25 +48,39 @@ class TokenRules:
         offsets = np.arange(counts.sum()) - np.repeat(counts.cumsum() - counts, counts)
         return np.repeat(starts, counts) + offsets, owners
 
+    def at(self, rows: NDArray[np.int64]) -> TokenRules:
+        """Return what is said of some examples, which are counted anew."""
+        entries, owners = self.of(rows)
+        return replace(
+            self,
+            rows=owners,
+            tokens=self.tokens[entries],
+            rules=self.rules[entries],
+            sets=self.sets[entries],
+            places=self.places[entries],
+        )
+
     def penalties(self, rows: NDArray[np.int64], width: int, nats: Sequence[float]) -> Tensor | None:
         """Return (len(rows), width, tags) what each tag costs at each token; None where no rule speaks.
 
         Args:
             rows: the examples.
             width: how many tokens the outputs have; those behind are cut off.
-            nats: what breaking each rule of the run costs, 0 for those that do not act here.
+            nats: what breaking each rule of the run costs at each token; below zero, what keeping it does; 0 for those
+                that do not act here.
         """
         import numpy as np
         import torch
 
         entries, owners = self.of(rows)
         costs = np.asarray(nats, dtype=np.float32)[self.rules[entries]]
-        kept = (self.tokens[entries] < width) & (costs > 0)
+        kept = (self.tokens[entries] < width) & (costs != 0)
         entries, owners, costs = entries[kept], owners[kept], costs[kept]
         if not len(entries):
             return None
         total = np.zeros((len(rows), width, self.allowed.shape[1]), dtype=np.float32)
-        np.add.at(total, (owners, self.tokens[entries]), costs[:, None] * ~self.allowed[self.sets[entries]])
+        dear = self.allowed[self.sets[entries]] == (costs < 0)[:, None]  # (entries, tags) what is not as the rule wants
+        np.add.at(total, (owners, self.tokens[entries]), abs(costs)[:, None] * dear)
         return torch.from_numpy(total)
 
     def broken(self, sequences: Sequence[Sequence[int] | None]) -> Iterator[tuple[int, int, bool]]:

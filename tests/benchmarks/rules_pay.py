@@ -9,8 +9,9 @@ validation label: the last model is measured, so that nothing is tuned on labels
 their authors published it. A finished job is not repeated.
 
 Arms: `learning` has labels alone; `weak` learns from the votes of rules (majority) where there is no label; `loss`,
-`regulariser`, `teacher` push the rules in these seats; `majority` is the vote of the rules on the test rows, nothing
-trained. Beside each stands the same model, its predictions projected onto the rules: rules at prediction alone.
+`regulariser`, `teacher` push the rules in these seats; `self` learns from what the model itself and the rules believe;
+`majority` is the vote of the rules on the test rows, nothing trained. Beside each stands the same model, its
+predictions projected onto the rules: rules at prediction alone.
 """
 
 from __future__ import annotations
@@ -69,6 +70,7 @@ ARMS: dict[str, list[object]] = {
     "loss": ["semantic-loss"],
     "regulariser": ["rule-regulariser"],
     "teacher": ["rule-teacher"],
+    "self": ["self-training"],
 }
 RULES_ALONE = ("weak",)  # arms that can do without a label; finite odds cannot move a model that knows nothing
 

@@ -55,12 +55,12 @@ PUBLIC = {
         "triune.conditions",
     ),
     *("triune.examples", "triune.models", "triune.tables", "triune.logic", "triune.testing"),
-    *("triune.adapters", "triune.answers", "triune.guard", "triune.pretrained", "triune.reading"),
-    *("triune.schedule_file", "triune.schedules", "triune.seats", "triune.strategies"),
+    *("triune.adapters", "triune.answers", "triune.confidences", "triune.guard", "triune.pretrained"),
+    *("triune.reading", "triune.schedule_file", "triune.schedules", "triune.seats", "triune.strategies"),
 }
 PUBLIC_PACKAGES = ("triune.adapters.", "triune.conditions.", "triune.logic.", "triune.testing.")
 HEAVY = {"torch", "transformers", "pandas", "sklearn", "numpy", "datasets", "imblearn", "safetensors", "tokenizers"}
-HEAVY |= {"peft", "matplotlib", "jinja2"}
+HEAVY |= {"peft", "captum", "matplotlib", "jinja2"}
 
 
 def python_files(*folders: Path) -> list[Path]:
@@ -166,10 +166,11 @@ def test_importing_triune_imports_nothing_heavy_and_no_pydantic():
 
 def test_the_public_names_are_these():
     assert triune.__all__ == [
-        *("ALL", "ALWAYS", "Advice", "Batch", "Bundle", "Comparison", "Data", "Event", "Formula", "GroundedRules", "Label"),
+        *("ALL", "ALWAYS", "Advice", "Batch", "Bundle", "Comparison", "Data", "Event", "Explanation", "Formula"),
+        *("GroundedRules", "Label"),
         *("LossTerm", "ModelLayout", "Outputs", "ParamGroup", "ParameterClaim", "Result", "Rule", "RuleLabels", "Run"),
         *("Schedule", "Seat", "SoftFormula", "Source", "Step", "Strategy", "TermValues", "TextMatches", "TriuneError"),
-        *("advise", "compare", "evaluate", "hookimpl", "plan", "predict", "rule", "run"),
+        *("advise", "compare", "evaluate", "explain", "hookimpl", "plan", "predict", "rule", "run"),
     ]
 
 

@@ -15,7 +15,7 @@ from triune import Comparison, Label, Rule, Strategy, TextMatches, hookimpl
 from triune.comparing.constraints import winners_of
 from triune.comparing.page import lines_of
 from triune.comparing.recording import recorded
-from triune.comparing.working import Announced, Begun, Ended, Within
+from triune.comparing.working import Announced, Begun, Ended, Undrawn, Within
 from triune.errors import ConfigError, OutputError, PluginError, TriuneError
 from triune.events import Stepped
 from triune.signals import Interrupted
@@ -130,6 +130,22 @@ def test_it_is_read_back_as_it_was(whole):
     again = Comparison.read(found.folder)
     assert again.facts == json.loads(json.dumps(found.facts)) and again.metric == "macro_f1"
     pd.testing.assert_frame_equal(again.runs, found.runs)
+
+
+def test_its_page_shows_every_arm_and_one_that_cannot_be_drawn_costs_nothing(tmp_path, monkeypatch):
+    settled, seen = settings(seeds=1), []
+    settled["training"]["report"] = "full"
+    comparison = compared(tmp_path, settled)
+    page = (comparison.folder / "report.html").read_text()
+    assert all(arm["name"] in page for arm in ARMS)
+
+    def fails(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr("triune.report.writing.write_comparison", fails)
+    again = compared(tmp_path, settled, observers=[seen.append])
+    assert again.facts["summary"] == comparison.facts["summary"]
+    assert [notice.error for notice in seen if isinstance(notice, Undrawn)] == ["OSError: no space left"]
 
 
 def test_it_is_printed_with_every_arm_and_what_was_tested(whole):

@@ -21,10 +21,10 @@ from triune import strategies
 from triune.catalog import Entry, installed
 from triune.cli import VERBS
 from triune.cli.options import Parser
-from triune.rule_input import rules_of
 from triune.config import load_config
 from triune.errors import TriuneError
 from triune.hookspecs import SPECIFICATIONS
+from triune.rule_input import rules_of
 from triune.schedule_file import read
 from triune.settings import Arm, Compare, EarlyStopping, RunConfig, Training
 

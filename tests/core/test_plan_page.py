@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+import triune
 from tests import support
-from triune import plan
+from tests.support import Tables, config, plugins, table
+from triune import Label, Rule, Seat, hookimpl, plan
 from triune.alignment import aligned, bar, duration, shortened, size
 from triune.files import json_bytes
 from triune.plan_page import as_json, brief, page
@@ -92,3 +94,59 @@ def test_a_bar_is_as_long_as_its_share_and_never_vanishes():
 def test_a_long_text_keeps_both_ends():
     text = shortened("/a/very/long/path/to/train.csv", 16)
     assert len(text) == 16 and text.startswith("/a/") and text.endswith("train.csv")
+
+
+class Methods:
+    """A method that reads rules in two seats, and rules of which one may act in neither."""
+
+    seats = ("loss", "policy")
+
+    @hookimpl
+    def rules(self):
+        yield Rule("firm", Label("warm"), hard=True)
+        yield Rule("mild", Label("cold"), confidence=0.7, seats=frozenset({Seat.LOSS}))
+
+
+class Structure:
+    @hookimpl
+    def constrain_outputs(self, outputs):
+        return outputs
+
+
+def test_the_plan_says_which_rules_act_where_and_by_which_plugin():
+    given = plugins(pushing=Methods(), firm=Structure())
+    found = triune.plan(config("all", "pushing", "firm"), plugins=given)
+    first, second = found.acting
+    assert first.acts == (("loss", "pushing"), ("policy", "pushing"), ("structure", "firm"))
+    assert second.acts == (("loss", "pushing"),)
+    said = str(found)
+    assert "Rules: 2 in the loss (pushing), 1 in the policy (pushing), 1 in the structure (firm)" in said
+    assert "hard" in said and "0.7" in said
+    assert "rules    2 in the loss (pushing)" in brief(found)
+    assert as_json(found)["acting"][1]["acts"] == [{"seat": "loss", "plugin": "pushing"}]
+
+
+def test_rules_that_no_method_reads_act_in_the_report_alone():
+    class Known:
+        @hookimpl
+        def rules(self):
+            yield Rule("mild", Label("cold"))
+
+    assert "Rules: 1 in the report alone" in str(triune.plan(config("all", "known"), plugins=plugins(known=Known())))
+
+
+@pytest.mark.parametrize(
+    ("rows", "settings", "said"),
+    [
+        (12, {}, "on 12 validation examples, 6 of the rarest label"),
+        (12, {"early_stopping": {"metric": "accuracy"}}, "by accuracy on 12 validation examples: it moves in steps of"),
+        (60, {}, None),
+        (12, {"keep_best": False, "early_stopping": None}, None),
+    ],
+)
+def test_a_validation_table_that_is_too_small_to_choose_by_is_told(rows, settings, said):
+    data = Tables(train=table(40), valid=table(rows, seed=2), test=table(16, seed=1))
+    notes = " ".join(triune.plan(config("all", **settings), plugins=plugins(data=data)).notes)
+    assert (said in notes) if said else ("moves in steps" not in notes)
+    if said:
+        assert "about 8 points" in notes

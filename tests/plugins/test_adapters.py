@@ -13,6 +13,7 @@ from tests.plugins.tiny import TEXTS, model_folder
 from tests.support import Blocks, plugins
 from triune.errors import DataError, OutputError, PlanError, PluginError
 from triune.events import Checkpointed
+from triune.schedule_file import written
 from triune.select import Brought, Depth, Head, Owner
 from triune.testing import check_plugin
 from triune.testing.toy_runs import completed, configuration, run
@@ -20,6 +21,7 @@ from triune.testing.witness import Witness
 from triune_end_to_end import EndToEnd
 from triune_layer_by_layer import LayerByLayer
 from triune_layerwise_decay import LayerwiseDecay
+from triune_schedule import Schedule
 from triune_top_layers import TopLayers
 from triune_weak_labels import WeakLabels
 
@@ -54,6 +56,18 @@ def windows(plan):
 
 def names(plan, selector):
     return {one.name for one in plan.layout.where(selector)}
+
+
+# a schedule written from their plan
+
+
+@pytest.mark.parametrize("beside", [{}, {"layers": made(LayerByLayer, owner="lora", lr_divisor=2.0)}], ids=str)
+def test_a_schedule_written_from_its_plan_gives_the_same_plan_beside_it(tmp_path, beside):
+    first = planned(lora=made(Lora, learning_rate=0.2), **beside)
+    file = tmp_path / "schedule.yaml"
+    file.write_text(written(first.claims, {one.owner for one in first.layout.parameters if one.brought}))
+    again = planned(lora=made(Lora, learning_rate=0.2), taken=made(Schedule, path=str(file)))
+    assert windows(again) == windows(first) and windows(again)
 
 
 # what they are

@@ -19,8 +19,9 @@ from triune.schedule_file import written
 from triune.testing import Blocks, ToyTask
 from triune.testing.toy_runs import completed, run
 from triune.testing.witness import Witness
+from triune.types import Batch, Step
 from triune_anchor import Anchor
-from triune_anchor.penalty import distance, size, start_of
+from triune_anchor.penalty import distance, on_every_example, size, start_of
 from triune_bitfit import BitFit
 from triune_end_to_end import EndToEnd
 from triune_head_only import HeadOnly
@@ -289,7 +290,7 @@ def test_layer_by_layer_with_an_anchor_resumes_at_every_step_to_the_same_bits(tm
 
 def test_the_anchor_is_half_the_squared_distance_of_what_may_move():
     model = Blocks(2)
-    start = start_of(model)
+    start = start_of(model, {name for name, _ in model.named_parameters()})
     with torch.no_grad():
         model.head.bias += torch.tensor([3.0, 4.0])
         model.embeddings.weight += 1
@@ -298,6 +299,12 @@ def test_the_anchor_is_half_the_squared_distance_of_what_may_move():
     assert size(model, {"embeddings.weight"}).item() == 0
     distance(model, start).backward()
     torch.testing.assert_close(model.head.bias.grad, torch.tensor([3.0, 4.0]))
+
+
+def test_where_nothing_moves_the_cost_is_zero_on_the_device_of_the_batch():
+    batch = Batch(torch.arange(3, device="meta"), {}, *(torch.zeros(3, device="meta") for _ in range(3)))
+    found = on_every_example(lambda: torch.zeros(()))(Step(0, 1), batch, None)
+    assert found.values.device == found.mask.device == batch.rows.device
 
 
 def test_a_heavy_anchor_holds_the_encoder_and_not_the_head(tmp_path):

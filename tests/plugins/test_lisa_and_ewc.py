@@ -11,6 +11,7 @@ import triune
 from tests.support import Blocks, plugins
 from triune.context import Generators
 from triune.errors import DataError, PlanError
+from triune.events import Checkpointed
 from triune.examples import Examples, Ragged
 from triune.layout import Ownership, layout_of
 from triune.select import Depth, Head, Outside
@@ -20,9 +21,9 @@ from triune.testing.toy_runs import completed, configuration, run
 from triune.testing.witness import Witness
 from triune.types import Bundle, Outputs, RunLength
 from triune_end_to_end import EndToEnd
-from triune_ewc import Ewc
-from triune_ewc.fisher import FILE, Fisher
-from triune_ewc.penalty import penalty
+from triune_ewc import FILE, Ewc
+from triune_ewc.fisher import Fisher
+from triune_ewc.penalty import Held, penalty
 from triune_head_only import HeadOnly
 from triune_lisa import Lisa
 
@@ -199,3 +200,56 @@ def test_a_file_that_is_not_there_or_of_another_model_is_refused(tmp_path):
     save_file({"other": torch.zeros(2)}, tmp_path / FILE)
     with pytest.raises(PlanError, match="is of another model: it lacks 13 of 13 parameters"):
         planned(ewc=made(Ewc, fisher_from=str(tmp_path)))
+
+
+def test_a_plan_estimates_nothing_and_a_run_does(tmp_path, monkeypatch):
+    def refused(self):
+        raise AssertionError("estimated amid a plan")
+
+    monkeypatch.setattr(Fisher, "diagonal", refused)
+    assert "ewc" in planned(end=made(EndToEnd), ewc=made(Ewc)).terms
+    with pytest.raises(AssertionError, match="amid a plan"):
+        run(completed({"ewc": made(Ewc, examples=5)}), tmp_path / "run", {"epochs": 1})
+
+
+class Stopped(BaseException):
+    """A crash right after a checkpoint."""
+
+
+def test_a_resumed_run_is_held_by_what_mattered_where_it_began(tmp_path):
+    def go(folder, stop=None, resume=None):
+        def stopping(event):
+            if isinstance(event, Checkpointed) and event.step.index == stop:
+                raise Stopped
+
+        witness = Witness()
+        found = completed({"ewc": made(Ewc, weight=1e4, examples=10), "witness": witness})
+        training = {"max_steps": 8, "checkpoint_every": 1, "keep_best": False, "early_stopping": None}
+        run(found, tmp_path / folder, training, resume, (stopping,))
+        return witness.now()
+
+    with pytest.raises(Stopped):
+        go("run", 4)
+    again, whole = go("run", resume="auto"), go("whole")
+    assert all(torch.equal(again[name], whole[name]) for name in whole)
+
+
+def test_the_model_is_as_it_started_inside_and_what_it_was_afterwards():
+    model = Blocks(2)
+    held = Held(model, [])
+    with torch.no_grad():
+        model.head.bias += 1
+    moved = {name: one.detach().clone() for name, one in model.named_parameters()}
+    with held.at_start():
+        assert all(torch.equal(one, held.start[name]) for name, one in model.named_parameters())
+    assert all(torch.equal(one, moved[name]) for name, one in model.named_parameters())
+
+
+def test_of_a_folder_the_file_in_it_is_part_of_the_run(tmp_path):
+    assert Ewc.Config(fisher_from=tmp_path).fisher_from == tmp_path / FILE
+
+
+def test_without_a_weight_it_costs_nothing_and_can_be_kept_for_a_later_run(tmp_path):
+    result = run(completed({"ewc": made(Ewc, weight=0, keep=True, examples=5)}), tmp_path / "run", {"epochs": 1})
+    assert (result.folder / "model" / FILE).is_file()
+    assert set(result.history["terms"].dropna().iloc[0]) == {"task"}

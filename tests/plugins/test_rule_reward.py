@@ -23,7 +23,7 @@ from tests.plugins.policies import (
 )
 from tests.plugins.test_rule_teacher import BLUE, RED, Rules, ToyLabels, half_b, teacher, unlabelled
 from tests.support import Tables, ToyTask, config, encode, plugins, table
-from triune import Data, Outputs, Rule, Seat, SoftFormula, hookimpl
+from triune import Data, Label, Outputs, Rule, Seat, SoftFormula, hookimpl
 from triune.errors import ConfigError, PlanError
 from triune.logic import EachIs
 from triune.logic.inference import log_odds
@@ -105,6 +105,9 @@ def test_functions_and_rules_about_tokens_are_rewarded():
     tags = torch.tensor([[[0, 0, 1], [1, 1, 1]], [[0, 2, 0], [0, 0, 0]]])
     np.testing.assert_allclose(rewards(torch.nn.functional.one_hot(tags, 3).bool(), batch, outputs), [[1, 1], [0.5, 1]])
     assert rewards.mask(batch, outputs).tolist() == [1, 0]
+    unlikely = replace(found, rules=(replace(pointed, confidence=0.2),))  # its opposite is what is worth something
+    rewards = rewards_of(seated(unlikely, Seat.POLICY), "odds", 2.0)
+    np.testing.assert_allclose(rewards(torch.nn.functional.one_hot(tags, 3).bool(), batch, outputs), [[0, 1], [0.5, 1]])
 
 
 # the gradient
@@ -331,6 +334,12 @@ def test_the_guard_keeps_a_rule_for_one_class_from_making_all_of_it(tmp_path, ma
 def test_it_goes_with_other_methods(tmp_path, others):
     done = toy_run(tmp_path / "run", method(), *(cls(cls.Config()) for cls in others), epochs=1)
     assert done.metrics["test"]["labelled"]
+
+
+def test_hard_rules_that_leave_no_answer_are_refused():
+    both = [replace(RED, hard=True), Rule("never", ~Label("warm"), RED.when, hard=True)]
+    with pytest.raises(PlanError, match=r"rule-reward: .*contradict each other.*leave no answer on"):
+        triune.plan(config("all", "m", "r"), plugins=plugins(m=method(), r=Rules(*both)))
 
 
 def test_without_a_rule_for_it_the_plan_is_refused():

@@ -25,7 +25,7 @@ from triune.logic import (
 from triune.logic.inference import ContradictionError
 from triune.logic.variables import Tags
 from triune.spaces import Binaries, Categorical
-from triune.types import Batch, GroundedRules, Outputs, Rule, TextMatches
+from triune.types import Batch, GroundedRules, Outputs, Rule, Step, TextMatches
 from triune_rule_structure import RuleStructure
 
 SPACES = {"categorical": Categorical(tuple("abcd")), "binaries": Binaries(tuple("abcde")), "tags": Tags(tuple("OBI"))}
@@ -196,6 +196,45 @@ def test_a_cross_entropy_of_conditioned_scores_has_the_gradient_of_the_condition
     else:
         (-(targets * outputs.scores.log_softmax(-1))).sum().backward()
     torch.testing.assert_close(one.grad, other.grad, atol=1e-6, rtol=1e-6)
+
+
+def test_other_losses_of_conditioned_scores_are_passed_straight_through_and_not_as_labels_depend():
+    space, rules = SPACES["binaries"], [(Label("a") >> Label("b"), True, (True,) * 3)]
+    scores = scores_of(space, 3).double().requires_grad_()
+    plugin, grounded = structure(space, rules, None)
+    given_rules = plugin.constrain_outputs(grounded, Outputs(scores, space), batch_of(torch.zeros_like(scores))).scores
+    weights = torch.randn(scores.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    (through,) = torch.autograd.grad((weights * given_rules).sum(), scores)
+    torch.testing.assert_close(through, weights)  # the identity in place of D · Cov, which enumeration has:
+    keep = torch.stack(allowed(space, rules, 0)).double()  # (answers, labels)
+    q = (scores @ keep.t()).softmax(-1) @ keep
+    (exact,) = torch.autograd.grad((weights * q.logit()).sum(), scores)
+    torch.testing.assert_close(given_rules, q.logit())
+    assert (through - exact).abs().max() > 0.1
+    lone = [place for place, label in enumerate(space.labels) if label not in ("a", "b")]
+    torch.testing.assert_close(through[:, lone], exact[:, lone])  # alike where rules tie a label to no other
+
+
+def test_tokens_that_were_not_read_do_not_count():
+    from triune_rule_structure.likelihood import likelihood
+
+    space, rules = SPACES["tags"], [(SEQUENCE_RULES[0], True, (True,) * 3)]
+    plugin, grounded = structure(space, rules, None)
+    scores, keep = scores_of(space, 3), [allowed(space, rules, row) for row in range(3)]
+    batch = batch_of(torch.stack([one[-1] for one in keep]).to(scores.dtype))
+    mask = mask_of(space)
+    whole = mask if mask is not None else torch.ones(scores.shape[:2], dtype=torch.bool)
+    read = whole & (torch.arange(scores.shape[1]) < 2)
+    made = plugin.structure(grounded)
+    term = likelihood(made, np.zeros(3, dtype=bool))
+    assert term.counts is None  # only outputs know what was read
+    outputs = Outputs(scores, space, mask=mask, free=scores, read=read)
+    found = term.compute(Step(0, 1), batch, outputs)
+    learnt = read & batch.targets.any(-1)
+    assert found.mask.tolist() == learnt.sum(1).tolist()
+    seen = read[..., None]
+    nats = made.form.loss(scores * seen, batch.targets * seen, made.seated.fires(batch), mask)
+    torch.testing.assert_close(found.values * found.mask, nats)
 
 
 @given(seed=st.integers(0, 99), which=st.sampled_from(SEQUENCE_RULES), learned=st.booleans())

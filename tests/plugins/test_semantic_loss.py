@@ -138,14 +138,15 @@ def test_a_sequence_too_short_for_a_hard_rule_teaches_nothing():
 # tokens
 
 
-def test_rules_about_single_tokens_act_exactly_together_with_those_about_the_sequence():
+@pytest.mark.parametrize("confidence", [0.9, 0.2])
+def test_rules_about_single_tokens_act_exactly_together_with_those_about_the_sequence(confidence):
     from dataclasses import replace
 
     from triune.logic import EachIs
     from triune.token_rules import TokenRules
 
     outputs = outputs_of("tags", examples=2)
-    about = Rule("that one is a", EachIs("a"), Contains("x"), confidence=0.9)
+    about = Rule("that one is a", EachIs("a"), Contains("x"), confidence=confidence)
     order = Rule("order", NeverFollows("a", "b"), Contains("x"))
     entries = np.asarray([0, 1]), np.asarray([1, 2]), np.zeros(2, int), np.zeros(2, int), np.asarray([0, 1])
     tokens = {"train": TokenRules(*entries, np.asarray([[True, False]]))}
@@ -153,7 +154,7 @@ def test_rules_about_single_tokens_act_exactly_together_with_those_about_the_seq
     found = exact(seated(rules, Seat.LOSS))(batch_of(2), outputs)
     for example, token in enumerate((1, 2)):
         kept = [
-            log_p - (0 if true[token] == "a" else log_odds(0.9))
+            log_p - (0 if (true[token] == "a") == (confidence > 0.5) else abs(log_odds(confidence)))
             for true, log_p in worlds(outputs, example)
             if order.then.holds(true)
         ]

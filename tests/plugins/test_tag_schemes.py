@@ -171,6 +171,41 @@ def test_counts_are_those_of_the_shared_tasks():
     assert found["macro_f1"] == pytest.approx((2 / 3 + 0 + 0.5) / 3)
 
 
+PUBLISHED = {  # kind: found, correct, wanted; precision, recall, FB1 in percent
+    "ADJP": (1, 0, 6, 0.00, 0.00, 0.00),
+    "ADVP": (11, 5, 8, 45.45, 62.50, 52.63),
+    "NP": (317, 206, 262, 64.98, 78.63, 71.16),
+    "PP": (107, 89, 90, 83.18, 98.89, 90.36),
+    "SBAR": (3, 2, 6, 66.67, 33.33, 44.44),
+    "VP": (100, 69, 87, 69.00, 79.31, 73.80),
+}
+"""What conlleval printed of its sample: clips.uantwerpen.be/conll2000/chunking/output.html."""
+
+
+def chunks_like(kind, found, correct, wanted):
+    """Yield (gold, predicted) with so many phrases found, correct and wanted, wrong in each way that phrases can be."""
+    wrong, missed = found - correct, wanted - correct
+    split = min(max(wrong - missed, 0), missed)  # one phrase taken for two
+    short = min(wrong - 2 * split, missed - split)  # its end missed
+    yield from [(f"B-{kind} I-{kind}",) * 2] * correct
+    yield from [(f"B-{kind} I-{kind}", f"B-{kind} B-{kind}")] * split
+    yield from [(f"B-{kind} I-{kind} I-{kind}", f"B-{kind} I-{kind} O")] * short
+    yield from [(f"B-{kind} I-{kind}", "O O")] * (missed - split - short)
+    yield from [("O", f"I-{kind}")] * (wrong - 2 * split - short)
+
+
+def test_figures_are_those_that_conlleval_printed_of_its_sample():
+    rows = [pair for kind, (*counts, _, _, _) in PUBLISHED.items() for pair in chunks_like(kind, *counts)]
+    found = measured(*map(list, zip(*rows, strict=True)))
+    for name, percent in (("precision", 68.83), ("recall", 80.83), ("f1", 74.35)):  # 459 phrases; 539 found; 371 right
+        assert round(100 * found[f"micro_{name}"], 2) == percent
+    for kind, (_, _, wanted, *percents) in PUBLISHED.items():
+        one = found["per_class"][kind]
+        assert [round(100 * one[name], 2) for name in ("precision", "recall", "f1")] == percents
+        assert one["support"] == wanted
+    assert sum(one["support"] for one in found["per_class"].values()) == 459
+
+
 @settings(deadline=None)
 @given(st.sampled_from(sorted(SCHEMES)), texts.filter(bool), texts)
 def test_figures_do_not_depend_on_the_scheme(scheme, gold, predicted):

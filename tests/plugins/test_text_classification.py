@@ -57,6 +57,23 @@ def test_labels_are_the_users_words_in_the_exported_model(single):
     assert set(names.values()) == {"NA", "delivery", "refund", "technical"}
 
 
+def test_a_finished_runs_model_is_where_a_task_with_other_labels_begins(single, tmp_path):
+    from safetensors.torch import load_file
+
+    table = frame(["delivery", "other"] * 16)
+    config = {
+        "task": {"use": "text-classification", "model": str(single.model)},
+        "data": "table",
+        "methods": ["head-only"],
+        "training": {**TRAINING, "max_steps": 1},
+    }
+    second = triune.run(config, data=table, output=tmp_path / "second")
+    first, then = (load_file(one.model / "model.safetensors") for one in (single, second))
+    assert first["classifier.weight"].shape[0] == 4 and then["classifier.weight"].shape[0] == 2
+    encoder = [name for name in first if not name.startswith("classifier.") and "pooler" not in name]
+    assert encoder and all(torch.equal(first[name], then[name]) for name in encoder)
+
+
 def test_evaluating_a_finished_run_gives_what_the_run_measured(tiny_model, tmp_path):
     test = frame(["a", "b"] * 16).iloc[:20]
     run = trained(tiny_model, tmp_path / "run", {"train": frame(["a", "b"] * 16), "test": test})

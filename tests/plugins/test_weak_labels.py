@@ -329,7 +329,7 @@ def test_hard_labels_break_ties_by_the_seed():
 def test_unsure_examples_stay_unlabelled():
     found, _ = label(RULES, FRAME, min_confidence=0.6)
     assert found.probabilities.isna().all(axis=1).tolist() == [False, False, True, True, False]
-    assert any("1 examples stay unlabelled" in note for note in found.notes)
+    assert any("1 example stays unlabelled" in note for note in found.notes)
 
 
 def test_one_rule_labels_what_it_fires_on():

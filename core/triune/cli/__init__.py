@@ -18,14 +18,18 @@ VERBS = {
     "run": "fine-tune a model as a configuration says",
     "compare": "set ways of learning beside one another: from rules, from labels, from both",
     "advise": "say which strategy suits your data, by what is measured on it, with a configuration",
-    "evaluate": "measure a finished run on a labelled table",
+    "evaluate": "measure a finished run on a table with labels, or report its rules on any",
     "predict": "predict the labels of a table, or of texts from standard input",
+    "explain": "say why a finished run labels a text as it does: rules, words, nearest training examples",
     "report": "draw the page of a finished run, or of a comparison, anew from the files in its folder",
     "rules": "check rules on a table before any training: where they fire, whether they are right, and agree",
     "plugins": "list the plugins that are installed, and why one is not available",
     "schema": "print the JSON Schema of a configuration, for completion in an editor",
     "doctor": "look for what is missing or slow on this machine",
 }
+
+TOGETHER = ("run", "plan")
+"""What several processes do as one."""
 
 HELP = """triune: fine-tune language models with rules, with labels, or with both.
 
@@ -53,6 +57,8 @@ def dispatch(words: Sequence[str]) -> int:
     Raises:
         TriuneError: there is no such verb, or something is wrong with what it was told.
     """
+    from triune.processes import started
+
     verb, *rest = words or ["--help"]
     if verb in ("--help", "-h", "help"):
         width = max(map(len, VERBS))
@@ -67,6 +73,12 @@ def dispatch(words: Sequence[str]) -> int:
         from triune.errors import TriuneError, nearest
 
         raise TriuneError(f"{verb!r} is no verb of triune; verbs: {', '.join(VERBS)}{nearest(verb, VERBS)}")
+    if started() > 1 and verb not in TOGETHER:
+        from triune.errors import TriuneError
+
+        raise TriuneError(
+            f"`triune {verb}` is the work of one process, and {started()} were started together: start one"
+        )
     return _call(verb, rest)
 
 

@@ -64,7 +64,7 @@ def execute(arguments: Namespace) -> int:
         print_json({"folder": str(comparison.folder), **comparison.facts})
     else:
         print("\n".join(lines_of(comparison)))
-        print(f"Folder:  {shlex.quote(str(comparison.folder))} (comparison.json; the runs are in runs/ARM/seed-N)")
+        print(f"Folder:  {shlex.quote(str(comparison.folder))} (report.html, comparison.json; runs in runs/ARM/seed-N)")
     return FAILED if comparison.facts["failures"] else 0
 
 
@@ -96,7 +96,7 @@ class Chronicle:
 
     def observe(self, notice: Notice) -> None:
         """Take note."""
-        from triune.comparing.working import Announced, Begun, Ended
+        from triune.comparing.working import Announced, Begun, Ended, Undrawn
 
         if isinstance(notice, Announced):
             self._announce(notice)
@@ -104,6 +104,8 @@ class Chronicle:
             self._say(f"{notice.number}/{notice.of}  {notice.job.title} …")
         elif isinstance(notice, Ended):
             self._end(notice)
+        elif isinstance(notice, Undrawn):
+            self._say(f"warning: the comparison is whole, but its report.html could not be drawn: {notice.error}")
         else:
             self._watch(notice.event)
 

@@ -5,18 +5,21 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from typing import TYPE_CHECKING
 
 from triune.errors import TriuneError
+from triune.processes import is_known, speaks
 from triune.signals import Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from types import FrameType
 
 CLOSED_PIPE = 141  # what a shell sees of a program that SIGPIPE ended
@@ -31,7 +34,7 @@ def guarded(words: Sequence[str], act: Callable[[], int]) -> int:
     """
     _never_fail_to_encode()
     try:
-        with _hearing_sigterm():
+        with _hearing_sigterm(), _speaking():
             code = act()
             sys.stdout.flush()
             return code
@@ -44,8 +47,13 @@ def guarded(words: Sequence[str], act: Callable[[], int]) -> int:
 
 
 def report(error: BaseException, words: Sequence[str]) -> int:
-    """Say on standard error what went wrong; return the exit code."""
+    """Say on standard error what went wrong; return the exit code.
+
+    Of several processes one speaks, unless another fails so that nobody knows of it.
+    """
     code = _exit_code(error)
+    if not speaks() and (is_known(error) or isinstance(error, TriuneError | Interrupted)) and "--debug" not in words:
+        return code
     if "--debug" in words:
         import traceback
 
@@ -88,6 +96,19 @@ def _exit_code(error: BaseException) -> int:
 def _say(text: str) -> None:
     with suppress(OSError, ValueError):  # nobody listens any more
         print(text, file=sys.stderr, flush=True)
+
+
+def _speaking() -> AbstractContextManager[object]:
+    """Let nothing be printed inside the block by a process that is not the one to speak."""
+    return nullcontext() if speaks() else redirect_stdout(_Nowhere())
+
+
+class _Nowhere(io.TextIOBase):
+    """Takes any text, and leaves it unsaid."""
+
+    def write(self, text: str) -> int:
+        """Take a text."""
+        return len(text)
 
 
 @contextmanager

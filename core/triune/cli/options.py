@@ -52,7 +52,8 @@ def add_configuration(parser: argparse.ArgumentParser) -> None:
 
 def add_run_and_table(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of verbs that use a finished run on a table."""
-    parser.add_argument("run", metavar="RUN", type=Path, help="the folder of a finished run")
+    said = "the folder of a finished run, or of several to be asked together"
+    parser.add_argument("run", metavar="RUN", type=Path, help=said)
     parser.add_argument(
         "file",
         metavar="FILE",

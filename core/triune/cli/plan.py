@@ -29,15 +29,17 @@ def execute(arguments: Namespace) -> int:
     from triune.errors import OutputError
     from triune.files import write_whole
     from triune.plan_page import as_json, page
+    from triune.processes import speaks
     from triune.schedule_file import written
 
     plan = runs.plan(
         arguments.config, overrides=arguments.overrides, without=arguments.without, output=arguments.output
     )
-    if arguments.write_schedule:
+    if arguments.write_schedule and speaks():
         if arguments.write_schedule.exists():
             raise OutputError(f"{str(arguments.write_schedule)!r} exists: name another file, or move it away first")
-        write_whole(arguments.write_schedule, written(plan.claims))
+        bringing = {one.owner for one in plan.layout.parameters if one.brought}
+        write_whole(arguments.write_schedule, written(plan.claims, bringing))
     if arguments.json:
         print_json(as_json(plan))
     else:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from triune.alignment import aligned, shortened
-from triune.rule_table import rule_lines
+from triune.alignment import aligned, shortened, wrapped
+from triune.rule_table import NOT_MEASURED, rule_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -54,6 +54,9 @@ def metrics_lines(metrics: Mapping[str, JSON], first: Sequence[str] = ("test", "
                 continue
             lines.extend(_table(f"{name.replace('_', ' ')} ({split})", value))
         lines.extend(rule_lines(split, dict(_items(one))))
+    for split, one in splits.items():
+        if said := dict(_items(one)).get(NOT_MEASURED):
+            lines.extend(["", *wrapped(str(said), "  ", f"{split}: ")])
     return lines
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, cast
 
-from triune.alignment import aligned, shortened, wrapped
+from triune.alignment import aligned, count, shortened, wrapped
 from triune.errors import listed
 
 if TYPE_CHECKING:
@@ -44,13 +44,13 @@ def page(audit: Audit) -> Iterator[str]:
 
 
 def _head(audit: Audit) -> str:
-    rules = f"{len(audit.rules)} rule{'s' * (len(audit.rules) != 1)}"
+    rules = count(len(audit.rules), "rule")
     if audit.examples is None:
         kind = "any number of labels" if audit.several else "one label"
         return f"{rules}, no table (`--data FILE`), each example taken to have {kind} (`--labels`)"
     share = audit.covered / max(audit.examples, 1)
     return (
-        f"{rules} on {audit.examples} examples, {audit.labelled} of them labelled; "
+        f"{rules} on {count(audit.examples, 'example')}, {audit.labelled} of them labelled; "
         f"a rule with a condition fires on {audit.covered} ({share:.0%})"
     )
 
@@ -82,7 +82,7 @@ def _votes(audit: Audit) -> Iterator[str]:
     if votes is None:
         return
     covered = votes.covered / max(audit.examples or 0, 1)
-    said = f"majority vote: labels {votes.covered} examples ({covered:.0%}), {votes.ties} by a tie"
+    said = f"majority vote: labels {count(votes.covered, 'example')} ({covered:.0%}), {votes.ties} by a tie"
     if votes.accuracy is not None and votes.interval is not None:
         low, high = votes.interval
         said += f"; right on {votes.accuracy:.1%} of the {votes.labelled} that have a label ({low:.0%} to {high:.0%})"
@@ -94,22 +94,23 @@ def _wrong(audit: Audit) -> Iterator[str]:
     if broken:
         yield "labels that break a rule:"
     for rule in broken[:MOST_NAMES]:
-        count = rule.labelled - rule.right
-        yield f"  {rule.name} ({count} of {rule.labelled}): {rule.says}"
+        yield f"  {rule.name} ({rule.labelled - rule.right} of {rule.labelled}): {rule.says}"
         for one in rule.wrong[:MOST_WRONG]:
             text = shortened(" ".join(one.text.split()), 70)
             yield f"    {one.place}  {', '.join(one.labels) or 'no label'}: {text!r}"
     if len(broken) > MOST_NAMES:
-        yield f"  … and {len(broken) - MOST_NAMES} more rules; `--json` has all"
+        yield f"  … and {count(len(broken) - MOST_NAMES, 'more rule')}; `--json` has all"
 
 
 def _notes(audit: Audit) -> Iterator[str]:
     for rule in audit.rules:
         if rule.abstained:
-            yield from wrapped(f"{rule.name} abstains on {rule.abstained} examples: {rule.reason}", "  ", "note: ")
+            silent = count(rule.abstained, "example")
+            yield from wrapped(f"{rule.name} abstains on {silent}: {rule.reason}", "  ", "note: ")
         if rule.hard and rule.right < rule.labelled:
-            share = f"{rule.labelled - rule.right} of {rule.labelled}"
-            what = f"{rule.name} is hard, and {share} labels break it: mend these, or give it a confidence"
+            wrong = rule.labelled - rule.right
+            breaking = f"{wrong} of {count(rule.labelled, 'label')} {'breaks' if wrong == 1 else 'break'} it"
+            what = f"{rule.name} is hard, and {breaking}: mend these, or give it a confidence"
             yield from wrapped(what, "  ", "note: ")
     if audit.never:
         yield from wrapped(f"never fires: {listed(audit.never, MOST_NAMES)}", "  ", "note: ")

@@ -122,7 +122,7 @@ def summary(result: Result, *, anew: bool) -> Iterator[str]:
         yield from metrics_lines(result.metrics)
         yield from beside_lines(result.metrics)
     else:
-        yield "No table with labels was set aside, so nothing was measured."
+        yield "No table was set aside, so nothing was measured."
     yield ""
     yield from _choice(result.facts["ended"])
     folder = shlex.quote(str(result.folder))

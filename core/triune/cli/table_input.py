@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from triune.ensembles import members_of
 from triune.errors import DataError, listed
 from triune.folder import Folder
 
@@ -28,7 +29,7 @@ def table_of(run: Path, file: str) -> Path | pd.DataFrame:
         DataError: standard input holds nothing, or a line that is no JSON object among those that are.
         OutputError: the folder holds no finished run.
     """
-    facts = Folder(run).facts()  # first, so that a wrong folder is told before anything is read
+    facts = Folder(members_of(run)[0]).facts()  # first, so that a wrong folder is told before anything is read
     if file != STDIN:
         return Path(file)
     roles, space = facts["roles"], facts["space"]

@@ -17,7 +17,7 @@ from triune.comparing.pace import paces_of
 from triune.comparing.pairs import pairs_of
 from triune.comparing.processes import several_at_once
 from triune.comparing.scene import scene_of
-from triune.comparing.working import Announced, one_after_another
+from triune.comparing.working import Announced, Undrawn, one_after_another
 from triune.config import Compare, checked, opened
 from triune.errors import TriuneError
 from triune.files import write_json
@@ -100,7 +100,19 @@ def compare(
     errors = one_after_another(left, frames, tell) if workers == 1 else several_at_once(left, frames, tell, workers)
     facts = _facts(ground.base, arms, jobs, budgets, left_out, errors)
     write_json(folder / RESULT, facts)
+    if ground.base.run.training.report != "off":
+        _draw(folder, facts, tell)
     return Comparison(folder, facts)
+
+
+def _draw(folder: Path, facts: Mapping[str, JSON], tell: Listener) -> None:
+    """Draw the page of a comparison that is whole, whatever comes of that."""
+    from triune.report.writing import write_comparison
+
+    try:
+        write_comparison(folder, facts)
+    except Exception as error:
+        tell(Undrawn(f"{type(error).__name__}: {error}"))
 
 
 def _ground(

@@ -59,7 +59,14 @@ class Within:
     event: Event
 
 
-Notice = Announced | Begun | Ended | Within
+@dataclass(frozen=True, slots=True)
+class Undrawn:
+    """The comparison is whole, and its page could not be drawn."""
+
+    error: str
+
+
+Notice = Announced | Begun | Ended | Within | Undrawn
 Listener = Callable[[Notice], None]
 
 

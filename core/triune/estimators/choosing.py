@@ -48,7 +48,7 @@ def methods_for(rules: bool) -> list[Any]:
     return list(min(fitting, key=lambda one: len(one.methods)).methods)
 
 
-def rules_of(given: object) -> tuple[Rule, ...]:
+def rules_of(given: str | Path | Iterable[object]) -> tuple[Rule, ...]:
     """Return rules: those of a file, or a list of `Rule`, as the decorator `triune.rule` makes them of functions.
 
     Raises:
@@ -58,8 +58,8 @@ def rules_of(given: object) -> tuple[Rule, ...]:
 
     if isinstance(given, str | Path):
         return rules_of_file(Path(given))
-    found = tuple(given)  # type: ignore[call-overload]
+    found: tuple[object, ...] = tuple(given)
     wrong = next((one for one in found if not isinstance(one, Rule)), None)
     if wrong is not None:
         raise PluginError(f"rules: found {wrong!r}: give the path of a rule file, or a list of triune.Rule")
-    return found
+    return tuple(one for one in found if isinstance(one, Rule))

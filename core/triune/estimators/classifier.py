@@ -190,7 +190,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ) -> pd.DataFrame:
         import pandas as pd
 
-        frame = table.assign(**{LABEL: pd.Series(cells, dtype=object)})
+        frame = table.assign(**{LABEL: pd.Series(list(cells), dtype=object)})
         return frame if sample_weight is None else frame.assign(**{WEIGHT: np.asarray(sample_weight, dtype=float)})
 
     def _configuration(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,12 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
-@dataclass(slots=True)
+@dataclass(eq=False)
 class Kept:
     """What predictions of a finished run need, by the path inside its folder."""
 
     files: Mapping[str, bytes]
-    _unpacked: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False)
+    _unpacked: Path | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, folder: Path) -> Kept:
@@ -29,9 +31,10 @@ class Kept:
     def folder(self) -> Path:
         """The folder that holds the files; it is gone when nothing holds this object any more."""
         if self._unpacked is None:
-            self._unpacked = tempfile.TemporaryDirectory(prefix="triune-")
-            self.write(Path(self._unpacked.name))
-        return Path(self._unpacked.name)
+            self._unpacked = Path(tempfile.mkdtemp(prefix="triune-"))
+            weakref.finalize(self, shutil.rmtree, self._unpacked, ignore_errors=True)
+            self.write(self._unpacked)
+        return self._unpacked
 
     def write(self, folder: Path) -> None:
         """Write the files into a folder."""

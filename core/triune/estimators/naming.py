@@ -67,12 +67,19 @@ def naming_of(y: NDArray[Any], names: Sequence[str] | None) -> Naming:
     seen = [one for one in y.tolist() if not is_missing(one)]
     if not seen:
         raise DataError("y holds no label: give some, or learn from rules alone with `triune.run`")
+    written: dict[str, set[type]] = {}
+    for one in seen:
+        written.setdefault(str(one), set()).add(type(one))
+    if mixed := next((text for text, kinds in written.items() if len(kinds) > 1), None):
+        raise DataError(f"y holds {mixed} as a number and as a text: two classes may not be written alike")
     classes = np.unique(np.asarray(seen, dtype=y.dtype if y.dtype != object else None))
     if names is not None and set(map(str, classes.tolist())) <= set(map(str, names)):
         classes = np.asarray(sorted(names, key=str), dtype=classes.dtype) if classes.dtype.kind in "UO" else classes
         names = None if classes.dtype.kind in "UO" or len(classes) == len(names) else names
     if len(classes) < 2 and names is None:
-        raise DataError(f"y holds one class, {classes[0]!r}: a classifier needs two, or the names of all as `labels`")
+        raise DataError(
+            f"y holds one class, {classes.tolist()[0]!r}: a classifier needs two, or the names of all as `labels`"
+        )
     return Naming(classes, _named(classes, names), several=False)
 
 

@@ -8,14 +8,12 @@ from pydantic import BaseModel, Field
 
 from triune import LossTerm, Schedule, hookimpl
 from triune.schedules import PositiveSchedule
-from triune.select import Head
+from triune.select import Brought, Head
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from torch import Tensor, nn
-
-    from triune import ModelLayout, Run
+    from triune import Bundle, ModelLayout
 
 
 class Anchor:
@@ -33,31 +31,19 @@ class Anchor:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self._model: nn.Module | None = None
-        self._start: dict[str, Tensor] = {}
 
     @hookimpl
-    def adapt_model(self, run: Run, model: nn.Module) -> None:
-        """Copy the pretrained weights, and leave the model as it is.
+    def loss_terms(self, layout: ModelLayout, bundle: Bundle) -> Iterable[LossTerm]:
+        """Contribute "anchor", ½‖w − w₀‖² of the encoder, and "anchor of the head", ½‖w‖² of the new weights.
 
         No state is kept in checkpoints: a run that is resumed makes its model from the pretrained one as it did
         at first, before it takes the checkpoint's weights.
         """
-        from triune_anchor.penalty import start_of
+        from triune_anchor.penalty import distance, examples_of, on_every_example, size, start_of
 
-        if run.finished is None:  # what a finished run opens is trained already
-            self._model, self._start = model, start_of(model)
-
-    @hookimpl
-    def loss_terms(self, layout: ModelLayout) -> Iterable[LossTerm]:
-        """Contribute "anchor", ½‖w − w₀‖² of the encoder, and "anchor of the head", ½‖w‖² of the new weights."""
-        from triune_anchor.penalty import distance, examples_of, on_every_example, size
-
-        model = self._model
-        if model is None:
-            return
+        model = bundle.model
         head = {one.name for one in layout.where(Head())}
-        start = {name: weight for name, weight in self._start.items() if name not in head}
+        start = start_of(model, {one.name for one in layout.where(~Head() & ~Brought())})
         if start:
             yield LossTerm("anchor", on_every_example(lambda: distance(model, start)), self.config.weight, examples_of)
         if head and self.config.head_weight != Schedule.constant(0):

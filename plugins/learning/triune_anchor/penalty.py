@@ -14,16 +14,14 @@ if TYPE_CHECKING:
     from triune import Batch, Outputs, Step
 
 
-def start_of(model: nn.Module) -> dict[str, Tensor]:
-    """Return a copy of every parameter by name."""
-    return {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+def start_of(model: nn.Module, names: Collection[str]) -> dict[str, Tensor]:
+    """Return a copy of the named parameters, where they are."""
+    return {name: one.detach().clone() for name, one in model.named_parameters() if name in names}
 
 
 def distance(model: nn.Module, start: Mapping[str, Tensor]) -> Tensor:
     """Return ½‖w − w₀‖², (), over the parameters with a start that may move; frozen ones are where they were."""
-    moving = _moving(model, start)
-    # the model may have been brought to its device after its start was copied
-    return _half([parameter - start[name].to(parameter.device) for name, parameter in moving.items()])
+    return _half([parameter - start[name] for name, parameter in _moving(model, start).items()])
 
 
 def size(model: nn.Module, names: Collection[str]) -> Tensor:
@@ -40,8 +38,8 @@ def on_every_example(value: Callable[[], Tensor]) -> Callable[[Step, Batch, Outp
     def compute(step: Step, batch: Batch, outputs: Outputs) -> TermValues:
         import torch
 
-        examples = len(batch.rows)
-        return TermValues(value().expand(examples), torch.ones(examples, device=batch.rows.device))
+        ones = torch.ones(len(batch.rows), device=batch.rows.device)
+        return TermValues(value().to(ones.device) * ones, ones)  # zero is on no device of its own
 
     return compute
 

@@ -27,7 +27,7 @@ class BitFit:
         """Settings of the method."""
 
         learning_rate: float = Field(
-            4e-4,
+            1e-3,
             gt=0,
             allow_inf_nan=False,
             description="Highest learning rate of biases and head, in place of training.learning_rate.",

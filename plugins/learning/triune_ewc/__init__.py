@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from triune import LossTerm, Schedule, hookimpl
 from triune.config import InputPath
@@ -20,6 +20,14 @@ if TYPE_CHECKING:
     from triune import Bundle, ModelLayout, Run
     from triune.examples import Examples
     from triune_ewc.fisher import Fisher
+    from triune_ewc.penalty import Held
+
+FILE = "fisher.safetensors"
+
+
+def _in_folder(path: Path) -> Path:
+    """Return the file in a model's folder, so that what is in it is part of the run."""
+    return path / FILE if path.is_dir() else path
 
 
 class Ewc:
@@ -29,7 +37,7 @@ class Ewc:
         """Settings of the method."""
 
         weight: PositiveSchedule = Field(Schedule.constant(1000.0), description="λ: how much forgetting costs.")
-        fisher_from: InputPath | None = Field(
+        fisher_from: Annotated[InputPath, AfterValidator(_in_folder)] | None = Field(
             None,
             description="The `fisher.safetensors` that a run on the earlier task kept, or its model's folder. null: "
             "the Fisher information is estimated on the training texts, before the first step.",
@@ -45,25 +53,38 @@ class Ewc:
     def __init__(self, config: Config) -> None:
         self.config = config
         self._estimate: Fisher | None = None
+        self._held: Held | None = None
 
     @hookimpl
     def loss_terms(self, run: Run, layout: ModelLayout, train: Examples, bundle: Bundle) -> Iterable[LossTerm]:
         """Contribute "ewc"; frozen parameters, the head and adapters are no part of it.
 
-        No state is kept in checkpoints: a run that is resumed makes its model from the pretrained one as it did at
-        first, and estimates or reads the same again, before it takes the checkpoint's weights.
-
         Raises:
             PlanError: the file is of another model.
         """
         from triune_ewc.fisher import Fisher, read
-        from triune_ewc.penalty import held
+        from triune_ewc.penalty import Held
 
         names = [one.name for one in layout.where(~Head() & ~Brought())]
         self._estimate = Fisher(bundle, train, names, self.config.examples, run)
-        source = self.config.fisher_from
-        fisher = self._estimate.diagonal() if source is None else read(source, bundle.model, names)
-        yield held(bundle.model, fisher, self.config.weight)
+        self._held = Held(bundle.model, names)
+        if self.config.fisher_from is not None:
+            self._held.fisher = read(self.config.fisher_from, bundle.model, names)
+        if self.config.weight != Schedule.constant(0):
+            yield self._held.term(self.config.weight)
+
+    @hookimpl
+    def before_training(self) -> None:
+        """Estimate the Fisher information, unless a file has given it or nothing is held by it.
+
+        No state is kept in checkpoints: a run that is resumed estimates the same again, at the weights that it
+        started from.
+        """
+        held, estimate = self._held, self._estimate
+        assert held is not None and estimate is not None
+        if held.fisher is None and self.config.weight != Schedule.constant(0):  # else it is for a later run alone
+            with held.at_start():
+                held.fisher = estimate.diagonal()
 
     @hookimpl
     def export(self, model: nn.Module, directory: Path) -> None:
@@ -71,4 +92,4 @@ class Ewc:
         from triune_ewc.fisher import write
 
         if self.config.keep and self._estimate is not None:
-            write(self._estimate.diagonal(), directory)
+            write(self._estimate.diagonal(), directory / FILE)

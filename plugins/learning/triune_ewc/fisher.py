@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from triune import Batch, Bundle, Outputs, Run
     from triune.examples import Examples
 
-FILE = "fisher.safetensors"
-
 
 @dataclass(frozen=True, slots=True)
 class Fisher:
@@ -85,14 +83,14 @@ def _drawn(outputs: Outputs, drawing: Generator) -> Tensor:
     return answer.to(outputs.scores.device)
 
 
-def write(diagonal: Mapping[str, Tensor], folder: Path) -> None:
-    """Write the diagonal beside a model."""
+def write(diagonal: Mapping[str, Tensor], file: Path) -> None:
+    """Write the diagonal for a later run."""
     from safetensors.torch import save_file
 
-    save_file({name: one.cpu().contiguous() for name, one in diagonal.items()}, folder / FILE)
+    save_file({name: one.cpu().contiguous() for name, one in diagonal.items()}, file)
 
 
-def read(source: Path, model: nn.Module, names: Sequence[str]) -> dict[str, Tensor]:
+def read(file: Path, model: nn.Module, names: Sequence[str]) -> dict[str, Tensor]:
     """Return the diagonal that an earlier run kept, for these parameters of the model.
 
     Raises:
@@ -102,7 +100,6 @@ def read(source: Path, model: nn.Module, names: Sequence[str]) -> dict[str, Tens
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    file = source / FILE if source.is_dir() else source
     try:
         stored = load_file(file)
     except (OSError, SafetensorError) as error:

@@ -38,7 +38,7 @@ class Ia3:
             "targets, none; without, the feed-forward layers.",
         )
         learning_rate: float = Field(
-            3e-3,
+            1e-2,
             gt=0,
             allow_inf_nan=False,
             description="Highest learning rate of factors and head, in place of training.learning_rate.",

@@ -28,7 +28,7 @@ class PromptTuning:
 
         tokens: int = Field(20, ge=1, strict=True, description="How many vectors stand in front of the text.")
         learning_rate: float = Field(
-            3e-2,
+            1e-2,
             gt=0,
             allow_inf_nan=False,
             description="Highest learning rate of prompt and head, in place of training.learning_rate.",

@@ -60,7 +60,7 @@ class RuleReward:
         """Contribute "reward", "reward-start", which keeps the model near where it began, and "reward-prior".
 
         Raises:
-            PlanError: no rule may act here, or none fires.
+            PlanError: no rule may act here or none fires, or hard rules leave no answer on a training example.
             RuleCostError: exact evaluation would exceed the budget.
         """
         from triune_rule_reward.draws import Draws
@@ -70,8 +70,11 @@ class RuleReward:
         mine = seated(rules, Seat.POLICY)
         if mine is None or rules.space is None:
             raise PlanError(["rule-reward: no rule may act as its policy: name some under rules, or leave it out"])
+        problems = mine.contradictions()
         if not mine.grounded.fires["train"][[*mine.places, *mine.soft, *mine.pointing]].any():
-            raise PlanError(["rule-reward: no rule fires on any training example: it would do nothing"])
+            problems.append("no rule fires on any training example: it would do nothing")
+        if problems:
+            raise PlanError(f"rule-reward: {problem}" for problem in problems)
         rewards = rewards_of(mine, self.config.weigh, self.config.hard)
         draws = Draws(run.generators.torch("rule-reward").initial_seed(), self.config.samples)
         note = f"the share of rules that {self.config.samples} drawn answers break"

@@ -89,7 +89,7 @@ class Rewards:
         return answers.new_zeros(answers.shape[:2]).float() if costs is None else (answers * costs).sum((-1, -2))
 
     def _token_costs(self, batch: Batch, width: int) -> Tensor | None:
-        return self.seated.tokens(batch, width, lambda rule: max(self.worth(rule), 0.0))
+        return self.seated.tokens(batch, width, self.worth)
 
 
 def rewards_of(seated: Seated, weigh: str, hard: float) -> Rewards:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from triune import LossTerm, TermValues
+from triune.errors import count
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,10 +32,10 @@ def likelihood(structure: Structure, left_out: NDArray[np.bool_]) -> LossTerm:
     kind, labels = grounded.space.kind, len(grounded.space.labels)
     counted = torch.from_numpy(~left_out)
 
-    def shares(batch: Batch) -> Tensor:
-        """Return (batch,) how much each example counts: its weight, for each token that has a label."""
+    def shares(batch: Batch, targets: Tensor) -> Tensor:
+        """Return (batch,) how much each example counts: its weight, for each token whose label is learnt from."""
         kept = counted[batch.rows.cpu()].to(batch.labelled.device)
-        tokens = batch.targets.any(-1).sum(-1) if kind == "tags" else 1
+        tokens = targets.any(-1).sum(-1) if kind == "tags" else 1
         return batch.labelled * batch.weights * kept * tokens
 
     def compute(step: Step, batch: Batch, outputs: Outputs) -> TermValues:
@@ -43,17 +44,22 @@ def likelihood(structure: Structure, left_out: NDArray[np.bool_]) -> LossTerm:
         if outputs.read is not None:  # of a token that was not read anything may be, and its label teaches nothing
             free, targets = free * outputs.read[..., None], targets * outputs.read[..., None]
         nats = structure.form.loss(structure.barred(free, batch), targets, structure.seated.fires(batch), outputs.mask)
-        parts = {"categorical": 1, "binaries": labels}.get(kind) or batch.targets.any(-1).sum(-1).clamp(min=1)
-        return TermValues(nats / parts, shares(batch))
+        parts = {"categorical": 1, "binaries": labels}.get(kind) or targets.any(-1).sum(-1).clamp(min=1)
+        return TermValues(nats / parts, shares(batch, targets))
 
     def counts(batch: Batch) -> Tensor:
-        return shares(batch).sum()
+        return shares(batch, batch.targets).sum()
 
-    return LossTerm(NAME, compute, counts=counts, replaces=("task",), note=_note(structure, left_out))
+    note = _note(structure, left_out)
+    # which tokens were read only outputs know
+    return LossTerm(NAME, compute, counts=None if kind == "tags" else counts, replaces=("task",), note=note)
 
 
 def _note(structure: Structure, left_out: NDArray[np.bool_]) -> str:
-    note = f"{len(structure.rules)} hard rules hold by {structure.form.said}"
-    if left_out.any():
-        note += f"; {int(left_out.sum())} examples whose labels break them are left out"
+    rules, broken = len(structure.rules), int(left_out.sum())
+    note = f"{count(rules, 'hard rule')} {'holds' if rules == 1 else 'hold'} by {structure.form.said}"
+    if broken:
+        note += f"; {count(broken, 'example')} whose labels break them {'is' if broken == 1 else 'are'} left out"
+    if structure.form.joint:
+        note += "; other terms that read the scores given the rules pass gradients on as if labels were independent"
     return note

@@ -76,9 +76,9 @@ class RuleTeacher:
             raise PlanError(["rule-teacher: no rule may act as its policy: name some under rules, or leave it out"])
         problems = mine.contradictions()
         if not mine.grounded.fires["train"][[*mine.places, *mine.soft, *mine.pointing]].any():
-            problems.append("rule-teacher: no rule fires on any training example: it would do nothing")
+            problems.append("no rule fires on any training example: it would do nothing")
         if problems:
-            raise PlanError(problems)
+            raise PlanError(f"rule-teacher: {problem}" for problem in problems)
         teacher = teacher_of(mine, rules.space, self.config.strength)
         share = self._share(run, train)
         yield LossTerm(

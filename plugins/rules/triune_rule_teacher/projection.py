@@ -82,8 +82,8 @@ class Teacher:
         return costs - costs.amin(-1, keepdim=True)
 
     def nats(self, rule: Rule) -> float:
-        """Return what breaking a rule costs; nothing where it is as likely to be broken."""
-        return -NEVER if rule.hard else self.strength * max(log_odds(rule.confidence), 0.0)
+        """Return what breaking a rule costs; below zero, what keeping one does that is more likely to be broken."""
+        return -NEVER if rule.hard else self.strength * log_odds(rule.confidence)
 
 
 def teacher_of(seated: Seated, space: OutputSpace, strength: float) -> Teacher:

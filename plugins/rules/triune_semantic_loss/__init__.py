@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import Field, model_validator
 
 from triune import LossTerm, Schedule, TermValues, hookimpl
-from triune.errors import PlanError
+from triune.errors import PlanError, count
 from triune.events import Stepped
 from triune.guard import Guard, Guarded, guard_of
 from triune.schedules import PositiveSchedule
@@ -93,9 +93,8 @@ class SemanticLoss:
         whole = exact(mine)
         note, contradicted = f"−log Z, {whole.compiled.cost}", whole.contradicted()
         if contradicted:
-            note += (
-                f"; on {contradicted} examples rules of confidence 1 contradict each other, and cost odds of 400 to 1"
-            )
+            where = count(contradicted, "example")
+            note += f"; on {where} rules of confidence 1 contradict each other, and cost odds of 400 to 1"
         return lambda batch, outputs: whole(batch, outputs) + soft(batch, outputs), note
 
     def _term(self, mine: Seated, value: Value) -> Callable[[Step, Batch, Outputs], TermValues]:

@@ -80,8 +80,8 @@ class Exact:
 
 
 def nats_of(rule: Rule) -> float:
-    """Return what breaking a rule costs at a token: nothing where it is as likely to be broken."""
-    return -NEVER if rule.hard else max(log_odds(rule.confidence), 0.0)
+    """Return what breaking a rule costs at a token; below zero, what keeping one does that is likelier broken."""
+    return -NEVER if rule.hard else log_odds(rule.confidence)
 
 
 def exact(seated: Seated) -> Exact:

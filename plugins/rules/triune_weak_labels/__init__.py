@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from triune import hookimpl
 from triune.config import InputPath
-from triune.errors import OutputError, PlanError, listed
+from triune.errors import OutputError, PlanError, count, listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -103,7 +103,8 @@ class WeakLabels:
         found = np.where((~spoken | unlikely)[:, None], np.nan, found)
         unsure = int(unlikely.sum())
         if unsure:
-            notes.append(f"{unsure} examples stay unlabelled, being less sure than {self.config.min_confidence:g}")
+            stays = f"{count(unsure, 'example')} {'stays' if unsure == 1 else 'stay'} unlabelled"
+            notes.append(f"{stays}, being less sure than {self.config.min_confidence:g}")
         said = [*notes, *one.notes, *summary(votes, one, known, generator)]
         table = pd.DataFrame(found, index=gold.index, columns=list(space.labels))
         return RuleLabels(table, tuple(f"weak-labels: {note}" for note in said))
@@ -123,7 +124,8 @@ class WeakLabels:
             imported, matched = read_wrench(self.config.import_votes, space.labels, texts)
             votes = together(votes, imported)
             notes.append(
-                f"{len(imported.names)} rules of {self.config.import_votes} voted on {matched} of {len(texts)} texts"
+                f"{count(len(imported.names), 'rule')} of {self.config.import_votes} voted on {matched} of "
+                f"{count(len(texts), 'text')}"
             )
         if not votes.names:
             raise PlanError(

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from triune.errors import PlanError
+from triune.errors import PlanError, count
 from triune_weak_labels.generative import dawid_skene, one_coin
 from triune_weak_labels.votes import ABSTAIN
 from triune_weak_labels.voting import Majority, by_confidence, tied
@@ -113,4 +113,5 @@ def doubted(votes: Votes) -> tuple[str, ...]:
 
 
 def _too_few(votes: Votes) -> str:
-    return f"{votes.voters} rules vote, and {FEWEST} are needed to learn how good each is"
+    voting = f"{count(votes.voters, 'rule')} {'votes' if votes.voters == 1 else 'vote'}"
+    return f"{voting}, and {FEWEST} are needed to learn how good each is"

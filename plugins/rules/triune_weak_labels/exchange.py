@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from triune.errors import DataError, listed, nearest
+from triune.errors import DataError, count, listed, nearest
 from triune_weak_labels.votes import ABSTAIN, Votes, single_votes
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def read_wrench(path: Path, labels: Sequence[LabelValue], texts: Sequence[str]) 
         rules = len(row) if rules is None else rules
         if len(row) != rules:
             raise DataError(
-                f"{path}: entry {key!r} has votes of {len(row)} rules and earlier ones of {rules}: "
+                f"{path}: entry {key!r} has votes of {count(len(row), 'rule')} and earlier ones of {rules}: "
                 "write -1 where a rule abstains"
             )
         rows.setdefault(text, []).append(row)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from triune.errors import count
 from triune_weak_labels.votes import ABSTAIN
 from triune_weak_labels.voting import Majority, decided, tied
 
@@ -33,9 +34,9 @@ def summary(votes: Votes, one: Chosen, gold: NDArray[np.int64], generator: np.ra
     share = counts[largest] / counts.sum()
     ties = float((tied(one.probabilities[votes.spoken]).sum(axis=1) > 1).mean())
     yield (
-        f"{one.name} speaks of {int(votes.spoken.sum())} of {len(votes.spoken)} training examples by {votes.voters} "
-        f"rules ({100 * votes.overlap:.0f} % under several, {100 * ties:.0f} % tied); largest class "
-        f"{votes.labels[largest]!r} {100 * share:.0f} %"
+        f"{one.name} speaks of {int(votes.spoken.sum())} of {len(votes.spoken)} training examples by "
+        f"{count(votes.voters, 'rule')} ({100 * votes.overlap:.0f} % under several, {100 * ties:.0f} % tied); "
+        f"largest class {votes.labels[largest]!r} {100 * share:.0f} %"
     )
     yield from _spread(votes, one, gold, generator)
     unheard = [str(label) for label, count in zip(votes.labels, counts, strict=True) if not count]
@@ -53,7 +54,7 @@ def _spread(votes: Votes, one: Chosen, gold: NDArray[np.int64], generator: np.ra
     known, found = gold[judged], one.probabilities[judged]
     rates = [float((decided(found, generator) == known).mean()) for _ in range(SEEDS)]
     yield (
-        f"accuracy of {one.name} on {int(judged.sum())} labelled examples, ties broken by {SEEDS} seeds: "
+        f"accuracy of {one.name} on {count(int(judged.sum()), 'labelled example')}, ties broken by {SEEDS} seeds: "
         f"{100 * np.mean(rates):.1f} ± {100 * np.std(rates):.1f} %"
     )
 

@@ -46,3 +46,11 @@ HYBRID = Strategy(
     rules_as="votes",
     summary="The whole model learns from the labels, from the votes of rules where there are none, and from the rules.",
 )
+SELF_TRAINING = Strategy(
+    name="self-training",
+    family="hybrid",
+    methods=("end-to-end", "self-training"),
+    needs=frozenset({"labels", "rules"}),
+    rules_as="belief",
+    summary="The whole model learns from the labels, and from what it and the rules that labels prove right say of text.",
+)
