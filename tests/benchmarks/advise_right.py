@@ -39,7 +39,8 @@ WAYS = {  # family, arm, labels a class (None: as many as asked), which figures
 def ask(job: Job) -> Row:
     """Return the advice on the tables of a job."""
     from triune.advising.course import judged
-    from triune.advising.material import audited, ground_of, tables_of as texts_of
+    from triune.advising.material import audited, ground_of
+    from triune.advising.material import tables_of as texts_of
 
     drawn = tables_of(job)
     rules = column_rules(drawn.test)
@@ -83,6 +84,7 @@ def lines_of_table(options: argparse.Namespace) -> Iterator[str]:
     yield "| set | labels a class | labels | rules | hybrid | right would be | advised | right |"
     yield "|---|---:|---:|---:|---:|---|---|---|"
     cases = hits = single = questions = 0
+    constant = Counter[str]()
     for name in options.sets:
         for count in options.labels:
             truth = truth_of(done, name, count, options.seeds)
@@ -92,12 +94,16 @@ def lines_of_table(options: argparse.Namespace) -> Iterator[str]:
             figures, right = winners(truth)
             told = Counter(one["family"] for one in answers).most_common()
             cases, hits = cases + 1, hits + (told[0][0] in right)
+            constant.update(right)
             questions, single = questions + len(answers), single + sum(one["family"] in right for one in answers)
             scores = " | ".join(f"{100 * figures[family]:.1f}" for family in ("labels", "rules", "hybrid"))
             said = ", ".join(f"{family} {times} of {len(answers)}" for family, times in told)
-            yield f"| {name} | {count} | {scores} | {', '.join(sorted(right))} | {said} | {'yes' if told[0][0] in right else 'no'} |"
+            verdict = "yes" if told[0][0] in right else "no"
+            yield f"| {name} | {count} | {scores} | {', '.join(sorted(right))} | {said} | {verdict} |"
     yield ""
     yield f"Right on {hits} of {cases} by the advice that most seeds give, on {single} of {questions} by each."
+    always = ", ".join(f"{family} on {constant[family]}" for family in ("labels", "rules", "hybrid"))
+    yield f"Who always gives the same advice is right so often: {always}."
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -117,7 +123,9 @@ def main() -> None:
     options = parse()
     if not DATA.is_dir():
         sys.exit("advise_right: skipped, the public data sets are not at ../shared/data beside this repository")
-    jobs = [Job(name, count, seed, "advice") for seed in options.seeds for name in options.sets for count in options.labels]
+    jobs = [
+        Job(name, count, seed, "advice") for seed in options.seeds for name in options.sets for count in options.labels
+    ]
     for job in [] if options.table else jobs:
         if job not in read(options.results):
             found = ask(job)

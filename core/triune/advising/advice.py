@@ -21,7 +21,8 @@ class Advice:
     Attributes:
         family: what it is best to learn from.
         strategy: the installed strategy of that family.
-        config: its configuration, as `triune.run` and `triune.compare` take it.
+        config: its configuration, as `triune.run` and `triune.compare` take it; a frame is passed again as `data`, and
+            rules that were no file as a plugin called "given" whose hook `rules` returns them.
         yaml: the same as a file, for a folder that was asked for.
         facts: all that was measured as plain values: "recommended", "texts", "classes", "ways", "labels",
             "more_labels", "more_rules", "rules", "votes", "suspicious", "notes".

@@ -117,8 +117,8 @@ def _usual(labels_a_class: float, covered: float, family: Family) -> str:
     many = "few" if labels_a_class < FEW else "many"
     much = "much" if covered >= COVERED else "little"
     return (
-        f"there are {many} labels ({labels_a_class:.0f} a class) and rules speak of {much} of the text ({covered:.0%}), "
-        f"where {family} is usual: it is taken unless another measures better"
+        f"there are {many} labels ({labels_a_class:.0f} a class) and rules speak of {much} of the text "
+        f"({covered:.0%}), where {family} is usual: it is taken unless another measures better"
     )
 
 

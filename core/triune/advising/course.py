@@ -87,7 +87,10 @@ def advise(
         Path(rules) if isinstance(rules, str | Path) else None,
         given=bool(given),
     )
-    why = (f"Recommended by `triune advise`: the strategy {strategy.name!r}, which learns from {_from(choice)}.", *choice.reasons)
+    why = (
+        f"Recommended by `triune advise`: the strategy {strategy.name!r}, which learns from {_from(choice)}.",
+        *choice.reasons,
+    )
     facts["recommended"] = {
         "family": choice.family,
         "way": choice.way,
@@ -111,7 +114,7 @@ def judged(
         "labelled": len(labelled),
         "labels": tables.names,
         "metric": metric,
-        "imbalance": float(counts.max() / max(counts[counts > 0].min(initial=counts.max()), 1)) if len(labelled) else None,
+        "imbalance": float(counts.max() / counts[counts > 0].min()) if len(labelled) else None,
         "coverage": findings.coverage(ground),
         "rules": [] if found is None else findings.rules_of(found),
         "votes": _votes(found),

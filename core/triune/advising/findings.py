@@ -48,7 +48,10 @@ def classes_of(tables: Tables, ground: Ground, trial: Trial | None) -> list[Row]
         row: Row = {"label": name, "labels": int(counts[label]), "share": float(counts[label] / max(counts.sum(), 1))}
         if ground.voting is not None and shares is not None:
             voters = ground.voting.allowed[:, label] & (ground.voting.allowed.sum(axis=1) <= ground.labels / 2)
-            row |= {"rules": int(voters.sum()), "votes": float((shares.argmax(axis=1) == label)[shares.any(axis=1)].mean()) if shares.any() else 0.0}
+            row |= {
+                "rules": int(voters.sum()),
+                "votes": float((shares.argmax(axis=1) == label)[shares.any(axis=1)].mean()) if shares.any() else 0.0,
+            }
         if trial is not None:
             own = ground.gold[ground.labelled] == label
             row["recognised"] = float((trial.said[own].argmax(axis=1) == label).mean()) if own.any() else None
@@ -83,7 +86,9 @@ def more_labels(ground: Ground, parts: list[Part], weights: Floats, way: str, se
     errors, counts = [], []
     for part in parts:
         cuts = [_share(part.train, ground.gold, share, generator) for share in SHARES]
-        errors.append([1 - scored(make(ground, rows, part.held), ground.gold[part.held], weights[part.held]) for rows in cuts])
+        errors.append(
+            [1 - scored(make(ground, rows, part.held), ground.gold[part.held], weights[part.held]) for rows in cuts]
+        )
         counts.append([len(rows) for rows in cuts])
     table, sizes = np.array(errors), np.array(counts).mean(axis=0)
     there = [
@@ -92,7 +97,13 @@ def more_labels(ground: Ground, parts: list[Part], weights: Floats, way: str, se
     ]
     asked = [times * len(ground.labelled) for times in TIMES]
     ahead = forecasts(sizes.tolist(), table, asked, seed)
-    return [*there, *({"labels": one.at, "kind": "forecast", "score": one.score, "low": one.low, "high": one.high} for one in ahead)]
+    return [
+        *there,
+        *(
+            {"labels": one.at, "kind": "forecast", "score": one.score, "low": one.low, "high": one.high}
+            for one in ahead
+        ),
+    ]
 
 
 def _share(rows: Rows, gold: Rows, share: float, generator: np.random.Generator) -> Rows:
@@ -106,9 +117,7 @@ def _share(rows: Rows, gold: Rows, share: float, generator: np.random.Generator)
     return np.concatenate(kept)
 
 
-def rules_forecast(
-    ground: Ground, parts: list[Part], weights: Floats, way: str, trial: Trial, seed: int
-) -> Row | None:
+def rules_forecast(ground: Ground, parts: list[Part], weights: Floats, way: str, trial: Trial, seed: int) -> Row | None:
     """Return what half of the rules give and what twice as many would; None where there is nothing to halve."""
     from dataclasses import replace
 
@@ -123,7 +132,8 @@ def rules_forecast(
         half = np.sort(generator.permutation(len(voting.names))[: len(voting.names) // 2])
         less = replace(ground, voting=voting.only(half))
         scores = [
-            scored(PROBES[way].make(less, part.train, part.held), ground.gold[part.held], weights[part.held]) for part in parts
+            scored(PROBES[way].make(less, part.train, part.held), ground.gold[part.held], weights[part.held])
+            for part in parts
         ]
         gains.append(trial.scores - np.array(scores))
         covered.append(coverage(less))

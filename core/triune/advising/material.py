@@ -124,9 +124,7 @@ def _check(data: Data, cells: Sequence[object], place: str) -> None:
         )
 
 
-def _labels(
-    cells: Sequence[object], rules: Sequence[Rule], given: Sequence[str], place: str
-) -> tuple[LabelValue, ...]:
+def _labels(cells: Sequence[object], rules: Sequence[Rule], given: Sequence[str], place: str) -> tuple[LabelValue, ...]:
     there = [cell for cell in cells if cell is not None]
     if not there and not rules:
         raise DataError(
@@ -135,8 +133,11 @@ def _labels(
         )
     found = tuple(given) or labels_in_order(there) or labels_in_order([_spoken(rules)])
     if len(found) < 2:
-        raise DataError(f"{place}: every label is {found[0]!r}, and a classifier needs two classes or more" if found
-                        else f"{place}: neither a label nor a rule says which classes there are: name them (--labels)")
+        raise DataError(
+            f"{place}: every label is {found[0]!r}, and a classifier needs two classes or more"
+            if found
+            else f"{place}: neither a label nor a rule says which classes there are: name them (--labels)"
+        )
     return found
 
 

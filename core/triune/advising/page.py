@@ -32,7 +32,11 @@ def lines_of(advice: Advice) -> Iterator[str]:
 
 
 def _head(facts: Mapping[str, Any]) -> str:
-    rules = f", {len(facts['rules'])} rules that vote on {facts['coverage']:.0%} of them" if facts["rules"] else ", no rules"
+    rules = (
+        f", {len(facts['rules'])} rules that vote on {facts['coverage']:.0%} of them"
+        if facts["rules"]
+        else ", no rules"
+    )
     uneven = f"; the largest class has {facts['imbalance']:.1f} times the smallest" if facts["imbalance"] else ""
     return f"{facts['texts']} texts, {facts['labelled']} labelled with {len(facts['labels'])} labels{rules}{uneven}"
 
@@ -59,7 +63,8 @@ def _ways(facts: Mapping[str, Any]) -> Iterator[str]:
     yield from aligned(rows, right=(2, 3, 4, 5), indent="  ")
     votes = facts["votes"]
     if votes and votes["accuracy"] is not None:
-        yield f"  the rules' vote itself is right on {votes['accuracy']:.1%} of the {votes['labelled']} labelled texts it speaks of"
+        right, of = f"{votes['accuracy']:.1%}", votes["labelled"]
+        yield f"  the rules' vote itself is right on {right} of the {of} labelled texts it speaks of"
 
 
 def _classes(facts: Mapping[str, Any]) -> Iterator[str]:
@@ -78,7 +83,9 @@ def _classes(facts: Mapping[str, Any]) -> Iterator[str]:
     if weak:
         worst = sorted(weak, key=lambda row: (row["recognised"], row["labels"]))[:3]
         more = "or write rules, " if not facts["rules"] else ""
-        yield from wrapped(f"label these next, {more}since they are recognised least: {listed(r['label'] for r in worst)}", "  ")
+        yield from wrapped(
+            f"label these next, {more}since they are recognised least: {listed(r['label'] for r in worst)}", "  "
+        )
 
 
 def _cell(value: object) -> str:
@@ -106,9 +113,12 @@ def _labels(facts: Mapping[str, Any]) -> Iterator[str]:
 def _rules(facts: Mapping[str, Any]) -> Iterator[str]:
     more = facts["more_rules"]
     if more:
-        half = f"half of the rules vote on {more['covered_half']:.0%} of the texts, all of them on {more['covered']:.0%}"
+        half = (
+            f"half of the rules vote on {more['covered_half']:.0%} of the texts, all of them on {more['covered']:.0%}"
+        )
         adds = f"the other half adds {100 * more['gain']:.1f} ± {100 * more['error']:.1f} points"
-        ahead = f"as many again like these would vote on {more['covered_twice']:.0%} and add about {100 * more['expected']:.1f}"
+        twice, expected = f"{more['covered_twice']:.0%}", f"{100 * more['expected']:.1f}"
+        ahead = f"as many again like these would vote on {twice} and add about {expected}"
         yield from wrapped(f"{half}; {adds}; {ahead}", "", "More rules: ")
     wrong = [one for one in facts["rules"] if one["likely_wrong"]]
     if wrong:
@@ -116,7 +126,15 @@ def _rules(facts: Mapping[str, Any]) -> Iterator[str]:
         table = [("", "STATES", "RIGHT", "SUGGESTED", "")]
         for one in sorted(wrong, key=lambda one: one["suggested"])[:MOST]:
             right = f"{one['right']} of {one['labelled']}"
-            table.append((shortened(one["rule"], 36), f"{one['confidence']:.2f}", right, f"{one['suggested']:.2f}", shortened(one["says"], 40)))
+            table.append(
+                (
+                    shortened(one["rule"], 36),
+                    f"{one['confidence']:.2f}",
+                    right,
+                    f"{one['suggested']:.2f}",
+                    shortened(one["says"], 40),
+                )
+            )
         yield from aligned(table, right=(1, 2, 3), indent="  ")
     if not facts["rules"] and facts["ways"]:
         yield "Rules were not given: a few words that give a label away are the cheapest to write, for the labels above"

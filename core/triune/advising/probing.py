@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import numpy as np
-    from numpy.typing import NDArray
 
     from triune.advising.heads import Floats, Ground, Rows
 

@@ -101,7 +101,10 @@ def _seen_from(folder: Path, section: object) -> object:
     if not isinstance(section, dict):
         return section
     named = ("train", "unlabelled", "path")
-    return {key: Path(os.path.relpath(value, folder)).as_posix() if key in named else value for key, value in section.items()}
+    return {
+        key: Path(os.path.relpath(value, folder)).as_posix() if key in named else value
+        for key, value in section.items()
+    }
 
 
 def _flow(value: object) -> str:

@@ -37,7 +37,9 @@ class Probe:
 PROBES: Mapping[str, Probe] = {
     LABELS: Probe("labels", None, "learns from labels alone", heads.by_labels),
     "votes": Probe("rules", "votes", "learns from the rules' votes on text, sees no label", heads.by_votes),
-    "labels and votes": Probe("hybrid", "votes", "learns from labels, and from votes on text", heads.by_labels_and_votes),
+    "labels and votes": Probe(
+        "hybrid", "votes", "learns from labels, and from votes on text", heads.by_labels_and_votes
+    ),
     "labels and belief": Probe(
         "hybrid",
         "belief",

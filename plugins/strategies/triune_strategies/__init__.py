@@ -52,5 +52,5 @@ SELF_TRAINING = Strategy(
     methods=("end-to-end", "self-training"),
     needs=frozenset({"labels", "rules"}),
     rules_as="belief",
-    summary="The whole model learns from the labels, and from what it and the rules that labels prove right say of text.",
+    summary="The model learns from the labels, and from what it and the rules, trusted as labels show, say of text.",
 )
