@@ -8,6 +8,7 @@ import pytest
 
 from triune.advising import advise
 from triune.advising.choosing import chosen, measured
+from triune.advising.findings import above_chance
 from triune.advising.forecast import fitted, forecasts, more_rules
 from triune.advising.heads import Ground, by_labels, head, normalised
 from triune.advising.probing import parts_of, tried, weights_of
@@ -40,7 +41,7 @@ def judged(made, a_class=20):
     parts = parts_of(made.gold, made.labelled, 0)
     weights = weights_of(made.gold, made.labelled, np.array([0.5, 0.5]))
     trials = tried({name: probe.make for name, probe in PROBES.items()}, made, parts, weights)
-    return chosen(measured(trials, parts, set(PROBES)), trials, parts, a_class, 0.8)
+    return chosen(measured(trials, parts, set(PROBES)), trials, parts, a_class, 0.8, above_chance(made))
 
 
 def test_rules_that_are_right_make_hybrid_the_advice():
@@ -49,7 +50,7 @@ def test_rules_that_are_right_make_hybrid_the_advice():
 
 def test_rules_that_are_wrong_are_not_recommended():
     found = judged(ground(rows=60, right=0.1, noise=0.4))
-    assert found.family == "labels" or found.way == "labels and belief"
+    assert found.family == "labels"
     assert "rules" not in found.ties
 
 
@@ -199,7 +200,7 @@ def test_rules_that_labels_contradict_are_shown_and_so_are_labels_that_rules_con
     (project[0] / "wrong.yaml").write_text(WRONG)
     found = advise("data.csv", rules="wrong.yaml", model=model)
     assert found.rules["likely_wrong"].all()
-    assert found.family != "rules"
+    assert found.family == "labels"
 
 
 def test_json_holds_all_that_was_measured(project, capsys):

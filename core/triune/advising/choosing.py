@@ -1,7 +1,7 @@
 """From measurements to a family: the usual one unless another is better by more than chance, and the reasons.
 
 What is usual, in order: without rules, labels. Without labels, rules. With both, hybrid where labels are few and rules
-speak of much of the text, since rules that are there already cost nothing; otherwise labels, which need least.
+speak of enough of the text, since rules that are there already cost nothing; otherwise labels, which need least.
 """
 
 from __future__ import annotations
@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 FEW = 64
 """So many labels a class, on average, are few."""
 
-COVERED = 0.4
-"""Rules that vote on this share of the texts speak of much of them."""
+COVERED = 0.1
+"""Rules that vote on this share of the texts speak of enough of them to matter."""
+
+BETTER = 0.1
+"""A vote of rules is better than chance if it goes this part of the way from there to being always right."""
 
 BEYOND = 1.3
 """Standard errors that a difference must exceed not to be chance: one in ten would by chance alone, on one side."""
@@ -77,13 +80,27 @@ def measured(trials: Mapping[str, Trial], parts: list[Part], installed: Collecti
 
 
 def chosen(
-    found: Sequence[Measured], trials: Mapping[str, Trial], parts: list[Part], labels_a_class: float, covered: float
+    found: Sequence[Measured],
+    trials: Mapping[str, Trial],
+    parts: list[Part],
+    labels_a_class: float,
+    covered: float,
+    better: float,
 ) -> Choice:
-    """Return the family that suits texts with labels and rules."""
+    """Return the family that suits texts with labels and rules.
+
+    Args:
+        found: the ways as they were measured.
+        trials: the same on every part.
+        parts: the folds.
+        labels_a_class: how many there are, on average.
+        covered: the share of texts on which rules vote.
+        better: how far the vote is from chance (0) to being right wherever there is one (1).
+    """
     best = {family: _best(found, family) for family in ("hybrid", "labels", "rules")}
-    few = labels_a_class < FEW and covered >= COVERED
+    few = labels_a_class < FEW and covered >= COVERED and better >= BETTER
     usual = best["hybrid"] if few else best["labels"]
-    reasons = [_usual(labels_a_class, covered, usual.family)]
+    reasons = [_usual(labels_a_class, covered, better, usual.family)]
     scores = {one.name: trials[one.name].scores for one in best.values()}
     pick = usual
     for other in best.values():
@@ -113,9 +130,11 @@ def _best(found: Sequence[Measured], family: Family) -> Measured:
     return max(usable, key=lambda one: one.score.mean)
 
 
-def _usual(labels_a_class: float, covered: float, family: Family) -> str:
+def _usual(labels_a_class: float, covered: float, better: float, family: Family) -> str:
+    if better < BETTER:
+        return f"the rules' vote is hardly better than chance on the labels, where {family} is usual"
     many = "few" if labels_a_class < FEW else "many"
-    much = "much" if covered >= COVERED else "little"
+    much = "enough" if covered >= COVERED else "too little"
     return (
         f"there are {many} labels ({labels_a_class:.0f} a class) and rules speak of {much} of the text "
         f"({covered:.0%}), where {family} is usual: it is taken unless another measures better"

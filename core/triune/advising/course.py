@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from triune.types import JSON
 
 FEWEST = 2
-"""Labels that the rarest class must have for ways to be tried; else nothing can be held out."""
+"""Labels a class, on average, that there must be for ways to be tried; else hardly any can be held out."""
 
 ENOUGH = 8
 """Labels a class that tell how right rules are, where there is none."""
@@ -72,11 +72,13 @@ def advise(
     columns = {role: name for role, name in (("text", text), ("label", label)) if name is not None}
     given = _rules(rules)
     source, more = _table(data), None if unlabelled is None else _table(unlabelled)
-    tables = sampled(tables_of(source, more, columns, given, labels), seed)
+    all_texts = tables_of(source, more, columns, given, labels)
+    tables = sampled(all_texts, seed)
     found = audited(tables, given) if given else None
     name = model or next(iter(PACKAGED))
     ground = ground_of(tables, given, name, max_length, seed)
-    choice, facts = judged(tables, ground, found, metric, seed)
+    choice, facts = judged(tables, ground, found, metric, seed, int((all_texts.gold >= 0).sum()))
+    facts["texts_in_all"] = len(all_texts.gold)
     strategy = strategy_for(choice.family, PROBES[choice.way].rules_as)
     config = configuration(
         strategy,
@@ -102,25 +104,36 @@ def advise(
 
 
 def judged(
-    tables: Tables, ground: Ground, found: Audit | None, metric: str, seed: int
+    tables: Tables, ground: Ground, found: Audit | None, metric: str, seed: int, labelled_in_all: int | None = None
 ) -> tuple[Choice, dict[str, JSON]]:
-    """Return the choice, and all facts that it rests on."""
+    """Return the choice, and all facts that it rests on.
+
+    Args:
+        tables: a sample of the texts.
+        ground: their features, and what rules say of them.
+        found: what rules do on them.
+        metric: accuracy or macro.
+        seed: of folds.
+        labelled_in_all: how many labels there are; None: those of the sample.
+    """
     import numpy as np
 
     labelled = ground.labelled
+    known = labelled_in_all or len(labelled)
     counts = np.bincount(ground.gold[labelled], minlength=ground.labels)
     facts: dict[str, JSON] = {
         "texts": len(ground.gold),
         "labelled": len(labelled),
-        "labels": tables.names,
+        "labelled_in_all": known,
+        "labels": [*tables.names],
         "metric": metric,
         "imbalance": float(counts.max() / counts[counts > 0].min()) if len(labelled) else None,
         "coverage": findings.coverage(ground),
-        "rules": [] if found is None else findings.rules_of(found),
+        "rules": [] if found is None else cast("JSON", findings.rules_of(found)),
         "votes": _votes(found),
         "ways": [], "more_labels": [], "more_rules": None, "suspicious": [],
     }  # fmt: skip
-    if not len(labelled) or counts[counts > 0].min() < FEWEST or (counts > 0).sum() < 2:
+    if len(labelled) < FEWEST * max((counts > 0).sum(), 2):
         choice = _unmeasured(ground)
         return choice, {**facts, "classes": cast("JSON", findings.classes_of(tables, ground, None))}
     parts = parts_of(ground.gold, labelled, seed)
@@ -129,16 +142,18 @@ def judged(
     trials = tried({name: probe.make for name, probe in probes.items()}, ground, parts, weights)
     ways = measured(trials, parts, _installed())
     if ground.voting is None:
-        choice = Choice("labels", LABELS, (), ("there are labels and no rules",))
+        choice = Choice("labels", LABELS, (), ("there are labels, and no rules that speak of them",))
     else:
-        choice = chosen(ways, trials, parts, len(labelled) / ground.labels, findings.coverage(ground))
+        choice = chosen(
+            ways, trials, parts, known / ground.labels, findings.coverage(ground), findings.above_chance(ground)
+        )
     with_rules = choice.way if choice.way != LABELS else max(
         (one for one in ways if one.name != LABELS), key=lambda one: one.score.mean, default=ways[0]
     ).name  # fmt: skip
     facts |= {
         "classes": cast("JSON", findings.classes_of(tables, ground, trials[choice.way])),
         "ways": cast("JSON", findings.ways_of(ways)),
-        "more_labels": cast("JSON", findings.more_labels(ground, parts, weights, choice.way, seed)),
+        "more_labels": cast("JSON", findings.more_labels(ground, parts, weights, choice.way, known, seed)),
         "more_rules": findings.rules_forecast(ground, parts, weights, with_rules, trials[with_rules], seed),
         "suspicious": cast("JSON", findings.suspicious(tables, ground, trials)),
     }
@@ -152,7 +167,7 @@ def _unmeasured(ground: Ground) -> Choice:
             "no example has a label, so rules are all there is to learn from, and nothing tells how right they are",
             f"{ENOUGH} labels a class ({ENOUGH * ground.labels} in all) would tell, and `advise` measure with them",
         ))  # fmt: skip
-    few = f"a class has fewer than {FEWEST} labels, so none can be held out and nothing is measured"
+    few = f"there are fewer than {FEWEST} labels a class, so hardly any can be held out and nothing is measured"
     if ground.voting is None:
         return Choice("labels", LABELS, (), (few, "there are no rules"))
     return Choice("hybrid", "labels and votes", (), (few, "with so few labels and some rules, hybrid is usual"))

@@ -77,8 +77,8 @@ def ways_of(found: Sequence[Measured]) -> list[Row]:
     ]
 
 
-def more_labels(ground: Ground, parts: list[Part], weights: Floats, way: str, seed: int) -> list[Row]:
-    """Return rows of what a way scored with fewer labels, then of what is forecast with all of them and more."""
+def more_labels(ground: Ground, parts: list[Part], weights: Floats, way: str, known: int, seed: int) -> list[Row]:
+    """Return rows of what a way scored with fewer labels, then of what is forecast with all `known` ones and more."""
     import numpy as np
 
     generator = np.random.default_rng(seed)
@@ -91,19 +91,15 @@ def more_labels(ground: Ground, parts: list[Part], weights: Floats, way: str, se
         )
         counts.append([len(rows) for rows in cuts])
     table, sizes = np.array(errors), np.array(counts).mean(axis=0)
-    there = [
+    there: list[Row] = [
         {"labels": round(float(size)), "kind": "measured", "score": 1 - float(error.mean()), "low": None, "high": None}
         for size, error in zip(sizes, table.T, strict=True)
     ]
-    asked = [times * len(ground.labelled) for times in TIMES]
-    ahead = forecasts(sizes.tolist(), table, asked, seed)
-    return [
-        *there,
-        *(
-            {"labels": one.at, "kind": "forecast", "score": one.score, "low": one.low, "high": one.high}
-            for one in ahead
-        ),
+    ahead = forecasts(sizes.tolist(), table, [times * known for times in TIMES], seed)
+    forecast: list[Row] = [
+        {"labels": one.at, "kind": "forecast", "score": one.score, "low": one.low, "high": one.high} for one in ahead
     ]
+    return [*there, *forecast]
 
 
 def _share(rows: Rows, gold: Rows, share: float, generator: np.random.Generator) -> Rows:
@@ -144,6 +140,19 @@ def rules_forecast(ground: Ground, parts: list[Part], weights: Floats, way: str,
 def coverage(ground: Ground) -> float:
     """Return the share of all texts on which rules cast a vote."""
     return 0.0 if ground.voting is None else float(ground.voting.shares().any(axis=1).mean())
+
+
+def above_chance(ground: Ground) -> float:
+    """Return how far the rules' vote is on its way from chance, 0, to being right wherever there is one, 1."""
+    import numpy as np
+
+    assert ground.voting is not None
+    shares = ground.voting.shares()
+    rows = ground.labelled[shares[ground.labelled].any(axis=1)]
+    if not len(rows):
+        return 1.0
+    right = scored(shares[rows], ground.gold[rows], np.ones(len(rows)))
+    return (right - 1 / ground.labels) / (1 - 1 / ground.labels)
 
 
 def rules_of(found: Audit) -> list[Row]:

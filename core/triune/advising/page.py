@@ -38,7 +38,9 @@ def _head(facts: Mapping[str, Any]) -> str:
         else ", no rules"
     )
     uneven = f"; the largest class has {facts['imbalance']:.1f} times the smallest" if facts["imbalance"] else ""
-    return f"{facts['texts']} texts, {facts['labelled']} labelled with {len(facts['labels'])} labels{rules}{uneven}"
+    sample = f"a sample of {facts['texts_in_all']:,}: " if facts["texts_in_all"] > facts["texts"] else ""
+    labelled = f"{facts['labelled']} labelled with {len(facts['labels'])} labels"
+    return f"{sample}{facts['texts']} texts, {labelled}{rules}{uneven}"
 
 
 def _said(facts: Mapping[str, Any]) -> str:

@@ -53,7 +53,7 @@ def parts_of(gold: Rows, rows: Rows, seed: int) -> list[Part]:
 
     generator = np.random.default_rng(seed)
     folds = min(FOLDS, len(rows))
-    found = []
+    found: list[Part] = []
     for _ in range(REPEATS):
         fold = _spread(gold[rows], folds, generator)
         found.extend(Part(rows[fold != one], rows[fold == one]) for one in range(folds) if (fold == one).any())

@@ -89,20 +89,19 @@ def as_yaml(config: Mapping[str, object], why: Sequence[str], folder: Path, outp
     """Return a configuration as text, its reasons above it and its paths as seen from the folder it is written to."""
     lines = [f"# {line}" for line in why]
     for key, value in config.items():
+        lines += ["", f"{key}:"]
         if isinstance(value, list):
-            lines += ["", f"{key}:", *(f"  - {_flow(_seen_from(folder, one))}" for one in value)]
+            lines += [f"  - {_flow(_seen_from(folder, one) if isinstance(one, dict) else one)}" for one in value]
         elif isinstance(value, dict):
-            lines += ["", f"{key}:", *(f"  {name}: {_flow(one)}" for name, one in _seen_from(folder, value).items())]  # type: ignore[union-attr]
+            lines += [f"  {name}: {_flow(one)}" for name, one in _seen_from(folder, value).items()]
     return "\n".join([*lines, "", f"output: {json.dumps(output)}", ""])
 
 
-def _seen_from(folder: Path, section: object) -> object:
+def _seen_from(folder: Path, section: Mapping[str, object]) -> dict[str, object]:
     """Return a section with the paths in it relative to a folder."""
-    if not isinstance(section, dict):
-        return section
     named = ("train", "unlabelled", "path")
     return {
-        key: Path(os.path.relpath(value, folder)).as_posix() if key in named else value
+        key: Path(os.path.relpath(str(value), folder)).as_posix() if key in named else value
         for key, value in section.items()
     }
 
