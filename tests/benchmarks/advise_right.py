@@ -10,6 +10,8 @@ The truth is the result of those trainings on the test rows, means of the seeds:
 no label); hybrid, the best of labels with votes, labels with the semantic loss, and labels with the rules at
 prediction. A family that is behind the best by less than the spread of their difference over the seeds ties with it. A
 question that is answered is not asked again.
+
+Every question is asked once more with rules that say the label after their own, where nothing can be learnt from rules.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import argparse
 import json
 import sys
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import mean, stdev
 from typing import TYPE_CHECKING
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 TEXT_SETS = [name for name, one in SETS.items() if one.task == "text-classification"]
+ADVICE, WRONG = "advice", "advice, rules wrong"
 WAYS = {  # family, arm, labels a class (None: as many as asked), which figures
     "labels": ("labels", "learning", None, "metrics"),
     "votes": ("rules", "weak", 0, "metrics"),
@@ -46,12 +49,22 @@ def ask(job: Job) -> Row:
 
     drawn = tables_of(job)
     rules = column_rules(drawn.test)
+    if job.arm == WRONG:
+        rules = rotated(rules, drawn.labels)
     texts = texts_of(drawn.train, drawn.unlabelled.drop(columns="label"), {}, rules, drawn.labels)
     found = audited(texts, rules)
     metric = "macro" if SETS[job.set].metric == "macro_f1" else "accuracy"
     choice, facts = judged(texts, ground_of(texts, rules, MODEL, 64, job.seed), found, metric, job.seed)
     ways = {one["way"]: (one["score"], one["error"]) for one in facts["ways"]}
     return {"family": choice.family, "way": choice.way, "ties": list(choice.ties), "ways": ways}
+
+
+def rotated(rules: Sequence[object], labels: Sequence[str]) -> list[object]:
+    """Return the rules, each with the label after its own: they fire where they did, and are mostly wrong."""
+    from triune import Label
+
+    after = dict(zip(labels, [*labels[1:], labels[0]], strict=True))
+    return [replace(rule, then=Label(after[rule.then.name])) for rule in rules]
 
 
 def truth_of(done: Mapping[Job, Row], name: str, labels: int) -> dict[str, list[float]]:
@@ -80,28 +93,36 @@ def winners(truth: Mapping[str, Sequence[float]]) -> tuple[dict[str, float], set
     return {family: mean(truth[way]) for family, way in best.items()}, right
 
 
+def spelt(families: Sequence[str]) -> str:
+    """Return how often each family was advised."""
+    return ", ".join(f"{family} {times} of {len(families)}" for family, times in Counter(families).most_common())
+
+
 def lines_of_table(options: argparse.Namespace) -> Iterator[str]:
     """Yield the table as Markdown, and how often advice was right."""
     asked, done = read(options.results), read(options.truth)
-    yield "| set | labels a class | labels | rules | hybrid | right would be | advised | right |"
-    yield "|---|---:|---:|---:|---:|---|---|---|"
+    yield "| set | labels a class | labels | rules | hybrid | right | advised | is right | advised with wrong rules |"
+    yield "|---|---:|---:|---:|---:|---|---|---|---|"
     cases = hits = single = questions = 0
     constant = Counter[str]()
     for name in options.sets:
         for count in options.labels:
             truth = truth_of(done, name, count)
-            answers = [asked[job] for seed in options.seeds if (job := Job(name, count, seed, "advice")) in asked]
+            answers, wrong = (
+                [asked[job]["family"] for seed in options.seeds if (job := Job(name, count, seed, arm)) in asked]
+                for arm in (ADVICE, WRONG)
+            )
             if not answers or not next(iter(truth.values())):
                 continue
             figures, right = winners(truth)
-            told = Counter(one["family"] for one in answers).most_common()
+            told = Counter(answers).most_common()
             cases, hits = cases + 1, hits + (told[0][0] in right)
             constant.update(right)
-            questions, single = questions + len(answers), single + sum(one["family"] in right for one in answers)
+            questions, single = questions + len(answers), single + sum(family in right for family in answers)
             scores = " | ".join(f"{100 * figures[family]:.1f}" for family in ("labels", "rules", "hybrid"))
-            said = ", ".join(f"{family} {times} of {len(answers)}" for family, times in told)
+            said = spelt(answers)
             verdict = "yes" if told[0][0] in right else "no"
-            yield f"| {name} | {count} | {scores} | {', '.join(sorted(right))} | {said} | {verdict} |"
+            yield f"| {name} | {count} | {scores} | {', '.join(sorted(right))} | {said} | {verdict} | {spelt(wrong)} |"
     yield ""
     yield f"Right on {hits} of {cases} by the advice that most seeds give, on {single} of {questions} by each."
     always = ", ".join(f"{family} on {constant[family]}" for family in ("labels", "rules", "hybrid"))
@@ -126,7 +147,11 @@ def main() -> None:
     if not DATA.is_dir():
         sys.exit("advise_right: skipped, the public data sets are not at ../shared/data beside this repository")
     jobs = [
-        Job(name, count, seed, "advice") for seed in options.seeds for name in options.sets for count in options.labels
+        Job(name, count, seed, arm)
+        for seed in options.seeds
+        for arm in (ADVICE, WRONG)
+        for name in options.sets
+        for count in options.labels
     ]
     for job in [] if options.table else jobs:
         if job not in read(options.results):
