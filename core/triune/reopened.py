@@ -21,6 +21,7 @@ from triune.hookspecs import RuleApplication, RunLifecycle
 from triune.opening import build, build_model, encode, objective_of, started
 from triune.rule_files import check_rule_files
 from triune.spaces import restored
+from triune.state import undisturbed
 from triune.types import GroundedRules
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class Reopened:
     data: Data
 
 
+@undisturbed()
 def measured(folder: Path, source: str | Path | pd.DataFrame, plugins: Mapping[str, object] | None = None) -> Found:
     """Return the predictions of a finished run for a table, its metrics over rows with a label, and its rules' report.
 
@@ -95,6 +97,7 @@ def measured(folder: Path, source: str | Path | pd.DataFrame, plugins: Mapping[s
     return _found(data, found, metrics)
 
 
+@undisturbed()
 def predicted(folder: Path, source: str | Path | pd.DataFrame, plugins: Mapping[str, object] | None = None) -> Found:
     """Return the predictions of a finished run for a table; labels that it may have are not looked at.
 
@@ -122,6 +125,7 @@ def predicted(folder: Path, source: str | Path | pd.DataFrame, plugins: Mapping[
     return _found(data, found, found.metrics)
 
 
+@undisturbed()
 def reopened(folder: Path, source: str | Path | pd.DataFrame, plugins: Mapping[str, object] | None = None) -> Reopened:
     """Return a finished run, and the table that it is to be used on; labels that it may have are not looked at.
 

@@ -148,6 +148,16 @@ def seeded(seed: int) -> Iterator[None]:
         set_random_state(before)
 
 
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Give the caller's random states back after the block, whatever was drawn or seeded in it."""
+    before = random_state()
+    try:
+        yield
+    finally:
+        set_random_state(before)
+
+
 def random_state() -> dict[str, object]:
     """Return the state of every global generator (Python, numpy, torch, CUDA), ready for `split_state`."""
     import numpy as np

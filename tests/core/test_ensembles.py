@@ -92,3 +92,13 @@ def test_one_run_is_asked_as_it_is():
         return batch
 
     assert together([alone], Categorical(("a", "b"))) is alone
+
+
+def test_asking_a_finished_run_draws_none_of_the_callers_random_numbers(seeds):
+    rows = table(8, seed=9)
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    triune.predict(seeds / "seed-1", rows[["text"]], plugins=plugins())
+    triune.evaluate(seeds, rows, plugins=plugins())
+    assert torch.equal(torch.rand(3), expected)

@@ -116,7 +116,7 @@ def _refuse_unsteady(model: nn.Module, module: Any, method: str) -> None:  # noq
         model.train(training)
     if slope is None or not bool(slope.any()):
         raise PlanError([f"{method}: {type(model).__name__} pays no attention to the vectors: use another method"])
-    if not torch.allclose(plain, padded, rtol=TOLERANCE, atol=TOLERANCE * float(plain.abs().max())):
+    if not torch.allclose(plain, padded, rtol=TOLERANCE, atol=TOLERANCE * float(plain.detach().abs().max())):
         raise PlanError(
             [
                 f"{method}: what {type(model).__name__} says with it depends on how far a text is padded, because it "
