@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from triune.advising import Advice, advise
     from triune.comparing import Comparison, compare
     from triune.context import Run
     from triune.data import Data, Source
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "advising": ["Advice", "advise"],
     "comparing": ["Comparison", "compare"],
     "context": ["Run"],
     "data": ["Data", "Source"],
@@ -67,10 +69,10 @@ _HOME = {
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
-    "ALL", "ALWAYS", "Batch", "Bundle", "Comparison", "Data", "Event", "Explanation", "Formula", "GroundedRules",
-    "Label", "LossTerm", "ModelLayout", "Outputs", "ParamGroup", "ParameterClaim", "Result", "Rule", "RuleLabels",
-    "Run", "Schedule", "Seat", "SoftFormula", "Source", "Step", "Strategy", "TermValues", "TextMatches",
-    "TriuneError", "compare", "evaluate", "explain", "hookimpl", "plan", "predict", "rule", "run",
+    "ALL", "ALWAYS", "Advice", "Batch", "Bundle", "Comparison", "Data", "Event", "Explanation", "Formula",
+    "GroundedRules", "Label", "LossTerm", "ModelLayout", "Outputs", "ParamGroup", "ParameterClaim", "Result", "Rule",
+    "RuleLabels", "Run", "Schedule", "Seat", "SoftFormula", "Source", "Step", "Strategy", "TermValues", "TextMatches",
+    "TriuneError", "advise", "compare", "evaluate", "explain", "hookimpl", "plan", "predict", "rule", "run",
 ]  # fmt: skip
 
 

@@ -162,6 +162,21 @@ def installed(without: Collection[str] = ()) -> Catalog:
     return Catalog(entries, problems)
 
 
+def task_for_text() -> str:
+    """Return the name of the installed task whose class says `classifies_text = True`.
+
+    Raises:
+        PluginError: none or more than one does.
+    """
+    entries = [one for one in installed() if one.family == "task" and one.status == "available"]
+    found = [one.name for one in entries if getattr(one.load(), "classifies_text", False)]
+    if len(found) != 1:
+        raise PluginError(
+            f"{len(found)} installed tasks classify texts ({listed(found) or 'none'}): name one as `task`"
+        )
+    return found[0]
+
+
 def reader_of(columns: Iterable[str]) -> tuple[str, Any]:
     """Return the name and class of an installed data plugin that reads one more table whose columns can be named.
 

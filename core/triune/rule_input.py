@@ -18,6 +18,8 @@ from triune.types import Rule
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    import pandas as pd
+
 SPLIT = "test"  # what a data plugin calls a table that it reads by itself
 
 
@@ -27,6 +29,15 @@ def rules_of(path: Path) -> tuple[Rule, ...]:
     Raises:
         TriuneError: no plugin or more than one reads such files, or the file is not as it should be.
     """
+    return _made(*reader_of_rules(path), path)
+
+
+def reader_of_rules(path: Path) -> tuple[Entry, type]:
+    """Return the rule plugin whose `reads` holds the ending of a file.
+
+    Raises:
+        PluginError: none does, or more than one.
+    """
     found = list(_readers())
     fitting = [(entry, cls) for entry, cls in found if path.suffix.lower() in cls.reads]  # type: ignore[attr-defined]
     if len(fitting) != 1:
@@ -34,7 +45,10 @@ def rules_of(path: Path) -> tuple[Rule, ...]:
         which = " and ".join(f"{entry.name!r} of {entry.origin}" for entry, _ in fitting)
         what = f"read by {which}; uninstall all but one" if fitting else "read by no plugin"
         raise PluginError(f"{path}: files ending in {path.suffix!r} are {what}; endings: {listed(endings) or 'none'}")
-    entry, cls = fitting[0]
+    return fitting[0]
+
+
+def _made(entry: Entry, cls: type, path: Path) -> tuple[Rule, ...]:
     plugin = cls(cls.Config.model_validate({"path": path}, context={"folder": Path.cwd()}))  # type: ignore[attr-defined]
     owned = Hooks({entry.name: plugin}).collect(RuleApplication.rules, run=_run({}))
     return tuple(given(owner, rule, Rule, RuleApplication.rules.__name__) for owner, rule in owned)
@@ -48,18 +62,18 @@ def _readers() -> Iterator[tuple[Entry, type]]:
                 yield entry, cls
 
 
-def table_of(path: Path, columns: Mapping[str, str]) -> tuple[Data, str]:
+def table_of(source: Path | pd.DataFrame, columns: Mapping[str, str]) -> tuple[Data, str]:
     """Return a table, and the split that it is, read by a data plugin that reads files.
 
     Args:
-        path: the file.
+        source: the file, or a frame.
         columns: the settings of the plugin that name columns: text, label, label_separator.
 
     Raises:
         TriuneError: no plugin reads files, or the table is not as it should be.
     """
     name, cls = reader_of(columns)
-    plugin = cls(cls.Config.model_validate(dict(columns))).reading(path)
+    plugin = cls(cls.Config.model_validate(dict(columns))).reading(source)
     decided = Hooks({name: plugin}).decide(RunLifecycle.load_data, run=_run(columns))
     return _checked(cast("tuple[str, Data]", decided)[1], columns), SPLIT
 

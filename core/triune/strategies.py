@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from triune.settings import Family
 
 Need = Literal["rules", "labels", "unlabelled"]
+RulesAs = Literal["votes", "belief", "prediction"]
 FAMILIES: tuple[Family, ...] = ("rules", "labels", "hybrid")
 
 
@@ -34,6 +35,8 @@ class Strategy:
         needs: what the configuration and its tables must have.
         default: whether it is compared unless others are named.
         summary: one sentence about it.
+        rules_as: what it takes rules for, by which `triune advise` finds it: "votes" (they label text), "belief" (they
+            correct what the model believes of text it learns from), "prediction" (they correct what it predicts).
     """
 
     name: str
@@ -43,6 +46,7 @@ class Strategy:
     needs: frozenset[Need] = frozenset()
     default: bool = False
     summary: str = ""
+    rules_as: RulesAs | None = None
 
 
 def entries() -> tuple[Entry, ...]:
@@ -92,6 +96,8 @@ def _fault(made: object, entry: Entry) -> str:
         return f"it calls itself {made.name!r}"
     if made.family not in FAMILIES:
         return f"its family is {made.family!r}, not one of {listed(FAMILIES)}"
+    if made.rules_as not in (None, "votes", "belief", "prediction"):
+        return f"it takes rules as {made.rules_as!r}, not as votes, belief or prediction"
     unknown = sorted(set(made.needs) - {"rules", "labels", "unlabelled"})
     return f"it needs {unknown[0]!r}, which nobody has" if unknown else ""
 

@@ -166,11 +166,11 @@ def test_importing_triune_imports_nothing_heavy_and_no_pydantic():
 
 def test_the_public_names_are_these():
     assert triune.__all__ == [
-        *("ALL", "ALWAYS", "Batch", "Bundle", "Comparison", "Data", "Event", "Explanation", "Formula"),
+        *("ALL", "ALWAYS", "Advice", "Batch", "Bundle", "Comparison", "Data", "Event", "Explanation", "Formula"),
         *("GroundedRules", "Label"),
         *("LossTerm", "ModelLayout", "Outputs", "ParamGroup", "ParameterClaim", "Result", "Rule", "RuleLabels", "Run"),
         *("Schedule", "Seat", "SoftFormula", "Source", "Step", "Strategy", "TermValues", "TextMatches", "TriuneError"),
-        *("compare", "evaluate", "explain", "hookimpl", "plan", "predict", "rule", "run"),
+        *("advise", "compare", "evaluate", "explain", "hookimpl", "plan", "predict", "rule", "run"),
     ]
 
 

@@ -17,6 +17,7 @@ VERBS = {
     "plan": "check everything that a run would do, and print it",
     "run": "fine-tune a model as a configuration says",
     "compare": "set ways of learning beside one another: from rules, from labels, from both",
+    "advise": "say which strategy suits your data, by what is measured on it, with a configuration",
     "evaluate": "measure a finished run on a table with labels, or report its rules on any",
     "predict": "predict the labels of a table, or of texts from standard input",
     "explain": "say why a finished run labels a text as it does: rules, words, nearest training examples",

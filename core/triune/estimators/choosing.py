@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from triune.catalog import installed, reader_of
-from triune.errors import PluginError, listed
+from triune.catalog import reader_of
+from triune.errors import PluginError
 from triune.hookspecs import hookimpl
 from triune.types import Rule
 
@@ -24,21 +24,6 @@ class Given:
     def rules(self) -> Iterable[Rule]:
         """Contribute them."""
         return self.given
-
-
-def task_for_text() -> str:
-    """Return the name of the installed task whose class says `classifies_text = True`.
-
-    Raises:
-        PluginError: none or more than one does.
-    """
-    entries = [one for one in installed() if one.family == "task" and one.status == "available"]
-    found = [one.name for one in entries if getattr(one.load(), "classifies_text", False)]
-    if len(found) != 1:
-        raise PluginError(
-            f"{len(found)} installed tasks classify texts ({listed(found) or 'none'}): name one as `task`"
-        )
-    return found[0]
 
 
 def reader() -> str:

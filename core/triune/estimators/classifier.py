@@ -11,8 +11,9 @@ import numpy as np  # noqa: TID253 - this module is scikit-learn's
 from sklearn.base import BaseEstimator, ClassifierMixin  # noqa: TID253
 from sklearn.utils.validation import check_is_fitted  # noqa: TID253
 
+from triune.catalog import task_for_text
 from triune.errors import DataError, TriuneError
-from triune.estimators.choosing import Given, methods_for, reader, rules_of, task_for_text
+from triune.estimators.choosing import Given, methods_for, reader, rules_of
 from triune.estimators.columns import answers_of, plain, table_of, weights_of
 from triune.estimators.kept import Kept
 from triune.estimators.naming import naming_of

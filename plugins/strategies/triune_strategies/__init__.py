@@ -10,6 +10,7 @@ WEAK_LABELS = Strategy(
     methods=("end-to-end", "weak-labels"),
     needs=frozenset({"rules"}),
     default=True,
+    rules_as="votes",
     summary="Rules vote on every training text, and the whole model learns from their votes; no label is seen.",
 )
 END_TO_END = Strategy(
@@ -42,5 +43,14 @@ HYBRID = Strategy(
     methods=("end-to-end", "weak-labels", "semantic-loss"),
     needs=frozenset({"rules", "labels"}),
     default=True,
+    rules_as="votes",
     summary="The whole model learns from the labels, from the votes of rules where there are none, and from the rules.",
+)
+SELF_TRAINING = Strategy(
+    name="self-training",
+    family="hybrid",
+    methods=("end-to-end", "self-training"),
+    needs=frozenset({"labels", "rules"}),
+    rules_as="belief",
+    summary="The model learns from the labels, and from what it and the rules, trusted as labels show, say of text.",
 )
