@@ -71,6 +71,8 @@ ARMS: dict[str, list[object]] = {
     "regulariser": ["rule-regulariser"],
     "teacher": ["rule-teacher"],
     "self": ["self-training"],
+    "hybrid": [{"use": "hybrid", "balance": {"use": "fixed"}, "confidences": "labels"}],
+    "both": [{"use": "hybrid", "balance": {"use": "fixed"}, "confidences": "labels"}, "self-training"],
 }
 RULES_ALONE = ("weak",)  # arms that can do without a label; finite odds cannot move a model that knows nothing
 
