@@ -40,17 +40,26 @@ LORA = Strategy(
 HYBRID = Strategy(
     name="hybrid",
     family="hybrid",
-    methods=("end-to-end", "weak-labels", "semantic-loss"),
+    methods=("end-to-end", "hybrid", "self-training"),
+    training={"labelled_share": 0.5},
     needs=frozenset({"rules", "labels"}),
     default=True,
-    rules_as="votes",
-    summary="The whole model learns from the labels, from the votes of rules where there are none, and from the rules.",
+    rules_as="belief",
+    summary="The model learns from the labels, from rules as far as labels prove them, and from what both say of text.",
 )
 SELF_TRAINING = Strategy(
     name="self-training",
     family="hybrid",
     methods=("end-to-end", "self-training"),
+    training={"labelled_share": 0.5},
     needs=frozenset({"labels", "rules"}),
-    rules_as="belief",
     summary="The model learns from the labels, and from what it and the rules, trusted as labels show, say of text.",
+)
+LABELS_AND_VOTES = Strategy(
+    name="labels-and-votes",
+    family="hybrid",
+    methods=("end-to-end", "weak-labels"),
+    needs=frozenset({"labels", "rules"}),
+    rules_as="votes",
+    summary="The model learns from the labels, and from the votes of rules where there are none.",
 )
