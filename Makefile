@@ -68,6 +68,7 @@ bench: install ## measure everything: light commands, speed, quality, methods, t
 	$(BIN)/python tests/benchmarks/rules_step.py
 	$(BIN)/python tests/benchmarks/hard_rules.py
 	$(BIN)/python tests/benchmarks/rules_pay.py
+	$(BIN)/python tests/benchmarks/advise_right.py
 	$(BIN)/python tests/benchmarks/labels_saved.py
 	$(BIN)/python tests/benchmarks/balance.py
 	$(BIN)/python tests/benchmarks/hu.py

@@ -18,6 +18,7 @@ import pytest
 from triune.catalog import installed
 from triune.cli import VERBS, main
 from triune.cli.failures import guarded
+from triune.cli.printing import metrics_lines
 from triune.cli.progress import EVERY, Bar, Lines, Watch, evaluation_line
 from triune.cli.starter import BOTH, COMMON, configuration, example_data
 from triune.cli.table_files import as_bytes
@@ -461,3 +462,15 @@ class TestProgress:
         assert evaluation_line(Evaluated(Step(1, 2), "test", metrics, False)) == (
             "test at step 1/2: macro_f1 0.4000, accuracy 0.5000"
         )
+
+
+def test_what_a_plugin_measures_is_printed_without_rows_that_hold_no_figure():
+    measured = {
+        "accuracy": 0.5,
+        "toy": {"weights": {"all": 2.0}, "each": {"one": {"seen": 3}}},
+        "deep": {"a": {"b": {}}},
+    }
+    lines = metrics_lines({"test": measured})
+    assert "  toy (test)" in lines
+    assert any(line.split() == ["weights", "2.0000"] for line in lines)
+    assert not any("each" in line or "deep" in line for line in lines)

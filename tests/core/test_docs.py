@@ -6,6 +6,7 @@ import ast
 import re
 import shlex
 import sys
+import tomllib
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
@@ -276,3 +277,17 @@ def test_the_example_configuration_is_valid() -> None:
     loaded = load_config(path, catalog=installed())
     assert [plugin.name for plugin in loaded.plugins] == ["text-classification", "table", "end-to-end"]
     assert all((path.parent / f"{split}.csv").is_file() for split in ("train", "test"))
+
+
+def test_the_readme_names_every_extra_and_every_folder_of_plugins() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    folders = {path.parents[1].name for path in READMES}
+    assert [extra for extra in extras if f"`{extra}`" not in text and f"[{extra}]" not in text] == []
+    assert [folder for folder in folders if f"`{folder}/`" not in text] == []
+
+
+def test_the_pages_on_comparing_name_every_strategy() -> None:
+    pages = (DOCS / "how-to" / "compare-strategies.md", ROOT / "plugins/strategies/triune_strategies/README.md")
+    names = {strategies.loaded(entry).name for entry in strategies.entries() if entry.distribution == "triune"}
+    assert {name for page in pages for name in names if f"`{name}`" not in page.read_text(encoding="utf-8")} == set()

@@ -65,8 +65,12 @@ def _table(title: str, value: JSON) -> Iterator[str]:
     if not isinstance(value, dict) or not value or not all(isinstance(row, dict) for row in value.values()):
         return
     columns = list(dict.fromkeys(name for row in value.values() for name, cell in _items(row) if _is_figure(cell)))
+    if not columns:
+        return
     rows = [["", *columns]]
     for name, row in list(value.items())[:MOST_ROWS]:
+        if not any(_is_figure(cell) for _, cell in _items(row)):
+            continue  # more mappings, which metrics.json has
         rows.append([shortened(name, 32), *(_figure(dict(_items(row)).get(column)) for column in columns)])
     yield from ("", f"  {title}")
     yield from aligned(rows, right=range(1, len(columns) + 1), indent="  ")

@@ -1,4 +1,4 @@
-"""The five ways of learning that `triune compare` sets beside one another unless told which."""
+"""Ways of learning: five that `triune compare` compares unless told which, and one that has to be named."""
 
 from __future__ import annotations
 
