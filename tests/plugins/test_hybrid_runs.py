@@ -8,9 +8,13 @@ import triune
 from tests.plugins.toy_rules import Labelled, Rules
 from tests.support import Tables, config, plugins, table
 from triune import Label, Rule, SoftFormula, TextMatches
+from triune.catalog import installed
 from triune.cli import main
+from triune.config import load_config
 from triune.errors import PlanError
 from triune.events import Checkpointed
+from triune.prepared import prepare
+from triune.processes import World
 from triune_hybrid import Hybrid
 
 WARM = Rule("warm", Label("warm"), TextMatches(lambda text: "warm" in text), confidence=0.9)
@@ -169,6 +173,14 @@ def test_a_bound_without_held_out_text_is_refused():
 def test_projection_of_gradients_that_come_in_parts_is_refused():
     with pytest.raises(PlanError, match=r"training\.accumulate parts it in 2"):
         plan(hybrid(conflicts="project"), WARM, accumulate=2)
+
+
+def test_projection_of_gradients_of_several_processes_is_refused(tmp_path, monkeypatch):
+    given = plugins(Labelled(dropout=0.0), tables(), mine=Rules(WARM), push=hybrid(conflicts="project"))
+    loaded = load_config(config("all", "mine", "push", **SETTINGS), catalog=installed(), instances=given)
+    monkeypatch.setattr(World, "exchange", lambda self, value: [value] * self.size)
+    with pytest.raises(PlanError, match=r"project compares gradients of the whole batch, and 2 processes share it"):
+        prepare(loaded, world=World(0, 2))
 
 
 def test_soft_formulas_are_left_out_and_named_and_refused_if_nothing_else_is_there():

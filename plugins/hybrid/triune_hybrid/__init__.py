@@ -146,6 +146,11 @@ class Hybrid:
                 "balance: dual asks how often rules are broken on held-out text, and there is no validation table: "
                 "give data.valid, or a training.validation above 0"
             )
+        if self.config.conflicts == "project" and run.processes.size > 1:
+            problems.append(
+                f"conflicts: project compares gradients of the whole batch, and {run.processes.size} processes share "
+                "it, where they are never there together: train on one process, or set conflicts to ignore"
+            )
         if self.config.conflicts == "project" and parts > 1:
             problems.append(
                 f"conflicts: project compares gradients of the whole batch, and training.accumulate parts it in {parts}"
