@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from triune.accumulation import accumulated, clip, own_draws
 from triune.batching import order_of, parts_of
 from triune.checkpoint import Checkpoints, Snapshot
 from triune.collapse import GRACE
+from triune.contributed import noted_by
 from triune.dropout import fast_dropout
 from triune.errors import CheckpointError
 from triune.evaluation import number
@@ -24,8 +25,9 @@ from triune.hookspecs import ParameterFreezing, RunLifecycle
 from triune.optimisation import Group, adamw, freeze_all, move_to, moved, param_groups, rate_of
 from triune.optimizer_state import optimizer_state, restore_optimizer
 from triune.planning import DEFAULT_METRIC
+from triune.progress import Progress, judged
 from triune.replicas import of_data, of_training, refuse_differences
-from triune.selection import Standing, is_better, log_loss
+from triune.selection import log_loss
 from triune.signals import Interrupted, Listener
 from triune.state import join_state, random_state, set_random_state, split_state
 from triune.types import Step
@@ -42,26 +44,6 @@ if TYPE_CHECKING:
     from triune.prepared import Prepared
     from triune.replicas import Part
     from triune.types import JSON
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a run is."""
-
-    step: int = 0
-    evaluated: int = 0  # the step of the last evaluation
-    saved: int = 0  # the step of the last checkpoint
-    best: float | None = None
-    best_step: int = 0
-    best_loss: float = 0.0  # the log loss of that model, which decides among ties of a tiny validation table
-    highest: float | None = None  # the best value of all evaluations
-    disappointments: int = 0  # evaluations in a row that were no better
-    ended: tuple[int, ...] = ()  # the steps at which phases ended
-    seconds: float = 0.0  # spent learning, over all resumes
-    evaluating: float = 0.0  # seconds spent so before the last resume
-    caching: float = 0.0  # seconds spent computing frozen blocks once and for all, over all resumes
-    spread: bool = False  # whether an evaluation has seen several labels predicted
-    collapsed: str = ""  # what was said when one label took over
 
 
 class Engine:
@@ -197,37 +179,20 @@ class Engine:
 
     def _improves(self, found: Evaluation) -> bool:
         """Return whether this is the best model so far, as a plugin decides or the metric; remember how it does."""
-        metrics, progress, space = found.metrics, self.progress, self.prepared.opened.bundle.space
+        metrics, space, stopping = found.metrics, self.prepared.opened.bundle.space, self.training.early_stopping
         decided = self.hooks.decide(RunLifecycle.prefer_model, run=self.run, metrics=metrics, best=self.best)
-        value = number(metrics, self.metric) if self.metric in metrics else None
-        if value is None and decided is None:
-            return False  # without labels nothing is measured, and nothing disappoints
+        value = number(metrics, self.metric)
         loss = 0.0 if value is None else log_loss(found.answers, self.prepared.examples["valid"], space)
-        rises, better = (decided[1], decided[1]) if decided else self._rises(metrics, Standing(value or 0.0, loss))
-        if better:
-            self.best = metrics
-            progress = replace(progress, best=value, best_loss=loss, best_step=progress.step)
-        highest = progress.highest if value is None or progress.highest is None else max(progress.highest, value)
-        self.progress = replace(
-            progress,
-            highest=value if highest is None else highest,
-            disappointments=0 if rises else progress.disappointments + 1,
-        )
+        labelled, margin = int(number(metrics, "labelled") or 0), stopping.min_delta if stopping else 0.0
+        choice = decided[1] if decided else None
+        self.progress, better = judged(self.progress, choice, value, loss, labelled, margin)
+        self.best = metrics if better else self.best
         return better
-
-    def _rises(self, metrics: Mapping[str, JSON], new: Standing) -> tuple[bool, bool]:
-        """Return whether the metric is higher than ever, and whether the model is better than the best so far."""
-        progress, margin = self.progress, self.training.early_stopping
-        least = margin.min_delta if margin else 0.0
-        if progress.best is None or progress.highest is None:
-            return True, True
-        old, labelled = Standing(progress.best, progress.best_loss), int(number(metrics, "labelled"))
-        return new.value > progress.highest + least, is_better(new, old, progress.highest, labelled, least)
 
     def _note(self) -> None:
         """Write down what plugins note of this moment."""
         for plugin, found in self.hooks.each(RunLifecycle.note_values, run=self.run):
-            for name, values in (found or {}).items():
+            for name, values in noted_by(plugin, found or {}).items():
                 self.journal.tell(Noted(self.now, plugin, name, values))
 
     def _watch(self, answers: Sequence[Answers] | None) -> None:
@@ -344,6 +309,12 @@ class Engine:
             self.world.led(lambda: self.checkpoints.save_best(best))
 
     def _restore_best(self) -> None:
-        best = self.checkpoints.best() if self.training.keep_best and self.progress.best_step else None
-        if best:
+        if not self.training.keep_best or not self.progress.best_step:
+            return
+        if best := self.checkpoints.best():
             self.model.load_state_dict(dict(best.tensors["model"]), strict=True)
+        else:  # somebody deleted it
+            said = (
+                f"the best model, of step {self.progress.best_step}, is no longer in {str(self.checkpoints.folder)!r}"
+            )
+            self.journal.tell(Warned(f"{said}: the run goes on with that of step {self.progress.step}"))

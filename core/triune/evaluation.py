@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from triune.answers import believed
 from triune.batching import by_length
+from triune.contributed import metric_of
 from triune.errors import PluginError
 from triune.hooks import Hooks, given
 from triune.hookspecs import RunLifecycle
@@ -195,7 +196,7 @@ def measured(hooks: Hooks, run: Run, predictions: pd.DataFrame) -> dict[str, JSO
     """Return the metrics that plugins contribute.
 
     Raises:
-        PluginError: two plugins contribute a metric of one name.
+        PluginError: two plugins contribute a metric of one name, or one contributes what JSON cannot hold.
     """
     metrics: dict[str, JSON] = {}
     owners: dict[str, str] = {}
@@ -212,17 +213,11 @@ def measured(hooks: Hooks, run: Run, predictions: pd.DataFrame) -> dict[str, JSO
                     f"plugins {owners[name]!r} and {owner!r} both measure {name!r}: leave one of them out"
                 )
             owners[name] = owner
-            metrics[name] = value
+            metrics[name] = metric_of(owner, name, value)
     return metrics
 
 
-def number(metrics: Mapping[str, JSON], name: str) -> float:
-    """Return a metric that is a number.
-
-    Raises:
-        KeyError: there is none of that name.
-    """
-    value = metrics[name]
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise KeyError(name)
-    return float(cast("float", value))
+def number(metrics: Mapping[str, JSON], name: str) -> float | None:
+    """Return a metric as a number; None where it is not measured, or not for the moment."""
+    value = metrics.get(name)
+    return None if isinstance(value, bool) or not isinstance(value, int | float) else float(value)

@@ -226,7 +226,7 @@ def _probed(objective: Objective, train: Examples, opened: Opened) -> Probe:
     seen = probe(objective, train, opened)
     problems = list(seen.problems)
     stopping = opened.run.config.training.early_stopping
-    if stopping and seen.metrics and not isinstance(seen.metrics.get(stopping.metric), int | float):
+    if stopping and seen.metrics and not isinstance(seen.metrics.get(stopping.metric, ""), int | float | None):
         numbers = [name for name, value in seen.metrics.items() if isinstance(value, int | float)]
         problems.append(
             f"training.early_stopping.metric: {stopping.metric!r} is not measured; metrics: {listed(numbers)}"

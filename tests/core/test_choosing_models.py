@@ -1,14 +1,17 @@
 """Plugins choose the model that a run ends with, and note values over time."""
 
 import json
+import shutil
 
+import numpy as np
 import pytest
+import torch
 
 import triune
 from tests.support import Tables, config, plugins, same, table, weights
 from triune import hookimpl
-from triune.errors import PlanError
-from triune.events import Checkpointed, Evaluated, Noted
+from triune.errors import PlanError, PluginError
+from triune.events import Checkpointed, Evaluated, Noted, Warned
 
 SETTINGS = {"epochs": 8, "evaluate_every": 6, "early_stopping": None, "validation": 0.25}
 
@@ -119,3 +122,70 @@ def test_values_that_a_plugin_notes_stand_in_the_history_from_the_first_step_on(
         for count, step in enumerate((0, 6))
     ]
     assert len([event for event in told if isinstance(event, Noted)]) == len(found)
+
+
+class Gives:
+    """Contribute a metric and a noted value."""
+
+    def __init__(self, metric, noted):
+        self.metric, self.noted = metric, noted
+
+    @hookimpl
+    def measure(self):
+        return {"mine": self.metric}
+
+    @hookimpl
+    def note_values(self):
+        return self.noted
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), np.float32("nan"), torch.tensor(float("nan"))])
+def test_a_figure_that_is_no_number_for_the_moment_loses_no_run(tmp_path, value):
+    short = {"epochs": 1, "checkpoint_every": 1, "early_stopping": {"metric": "mine"}}
+    run(tmp_path, "gives", training=short, gives=Gives(value, {"by": {"one": value, "two": 1.0}}))
+    written = [json.loads(line, parse_constant=pytest.fail) for line in history(tmp_path)]
+    assert [one["values"] for one in written if one["event"] == "values"] == [{"two": 1.0}] * 2
+    found = json.loads((tmp_path / "run/metrics.json").read_text())
+    assert found["test"]["mine"] is None
+
+
+def test_numbers_of_numpy_and_torch_are_written_as_numbers(tmp_path):
+    gives = Gives(np.float32(0.5), {"by": {"one": np.float32(0.25), "two": torch.tensor(2)}})
+    result = run(tmp_path, "gives", training={"epochs": 1, "early_stopping": {"metric": "mine"}}, gives=gives)
+    assert result.metrics["test"]["mine"] == 0.5 and ended(tmp_path)["best"] == 0.5
+    assert [one["values"] for one in map(json.loads, history(tmp_path)) if one["event"] == "values"] == [
+        {"one": 0.25, "two": 2.0}
+    ] * 2
+
+
+@pytest.mark.parametrize(
+    ("metric", "noted", "said"),
+    [
+        (object(), {}, "plugin 'gives': its metric 'mine' is of type 'object'"),
+        ({1: 0.5}, {}, "plugin 'gives': its metric 'mine' is of type 'dict'"),
+        (0.5, [1], "plugin 'gives': hook 'note_values' gives a value of type 'list'"),
+        (0.5, {"by": 1.0}, "plugin 'gives': hook 'note_values' gives a value of type 'dict'"),
+        (0.5, {"by": {"one": "much"}}, "plugin 'gives': hook 'note_values' gives a value of type 'str'"),
+    ],
+)
+def test_figures_that_json_cannot_hold_are_refused_before_the_first_step(tmp_path, metric, noted, said):
+    with pytest.raises(PluginError, match=said):
+        run(tmp_path, "gives", gives=Gives(metric, noted))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_best_model_that_was_deleted_is_missed_aloud(tmp_path):
+    events = []
+
+    def deleting(event):
+        events.append(event)
+        if isinstance(event, Checkpointed) and event.step.index == event.step.total:
+            shutil.rmtree(tmp_path / "run/checkpoints/best")
+
+    run(tmp_path, "chooses", chooses=Chooses(lambda metrics, best: best is None), observers=(deleting,))
+    said = [event.message for event in events if isinstance(event, Warned)]
+    assert len(said) == 1 and "the best model, of step 6, is no longer in" in said[0]
+
+
+def history(folder):
+    return (folder / "run/history.jsonl").read_text().splitlines()
