@@ -108,7 +108,10 @@ class Folder:
         if self.begun:
             way_on = f"`triune run CONFIG --output {shlex.quote(name)} --resume auto`"
             return f"{name!r} holds no finished run: it has no {FACTS}; it can be finished with {way_on}"
-        return f"{name!r} holds no finished run: it has no {FACTS}; give the folder that `triune run` wrote"
+        do = "give the folder that `triune run` wrote"
+        if inside := sorted(self.path.glob(f"*/{FACTS}")):
+            do = f"there are runs in it: give the folder of one, such as {str(inside[0].parent)!r}"
+        return f"{name!r} holds no finished run: it has no {FACTS}; {do}"
 
     def metrics(self) -> dict[str, JSON]:
         """Return `metrics.json`; errors are those of `facts`."""

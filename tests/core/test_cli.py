@@ -194,6 +194,12 @@ class TestInit:
         assert [one.name for one in tmp_path.iterdir()] == [existing]
         assert (tmp_path / existing).read_text() == "mine"
 
+    @pytest.mark.parametrize(("there", "verb"), [(["test.csv"], "exists:"), (["test.csv", "rules.yaml"], "exist:")])
+    def test_one_file_exists_and_two_exist(self, tmp_path, capsys, there, verb):
+        for name in there:
+            (tmp_path / name).write_text("mine")
+        assert f"' {verb} name another folder" in error_of(capsys, ["init", str(tmp_path), "--demo"])[1]
+
     def test_the_wheel_ships_what_it_reads(self):
         project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
         shipped = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]

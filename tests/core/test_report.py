@@ -9,7 +9,7 @@ from tests.core.report_pages import STYLE, page_of, section, tables, text_of
 from tests.support import config, plugins, table
 from triune import Label, Rule, TextMatches, hookimpl, runs
 from triune.cli import main
-from triune.errors import CheckpointError
+from triune.errors import CheckpointError, OutputError
 from triune.folder import Folder
 from triune.report import figures
 from triune.report.comparison import comparison_page
@@ -29,7 +29,7 @@ from triune.report.history import Series, read_history
 from triune.report.records import Record, as_line, read_records
 from triune.report.scoring import BINS, calibration, confusions, per_label
 from triune.report.tables import MOST_LABELS, matrix
-from triune.report.writing import write_report
+from triune.report.writing import write_report, write_report_of
 from triune.testing.toys import Tables, ToyTask
 
 EVIL = "<script>alert('x')</script>"
@@ -439,3 +439,12 @@ def test_a_comparison_in_a_folder_is_drawn_by_the_same_command(tmp_path, capsys)
 
 def test_a_comparison_of_which_nothing_is_known_has_a_page():
     assert page_of(comparison_page({}))
+
+
+def test_a_folder_of_runs_is_no_run_and_one_of_them_is_named(tmp_path):
+    one = tmp_path / "seeds" / "seed-1"
+    one.mkdir(parents=True)
+    (one / "run.json").write_text("{}")
+    with pytest.raises(OutputError) as failure:
+        write_report_of(tmp_path / "seeds")
+    assert str(failure.value).endswith(f"there are runs in it: give the folder of one, such as {str(one)!r}")

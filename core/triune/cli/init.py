@@ -59,7 +59,8 @@ def _check_free(folder: Path, names: list[str]) -> None:
         raise OutputError(f"{str(folder)!r} is a file: name a folder")
     there = [str(folder / name) for name in names if (folder / name).exists()]
     if there:
-        raise OutputError(f"{listed(map(repr, there))} exists: name another folder, or move it away first")
+        verb = "exists" if len(there) == 1 else "exist"
+        raise OutputError(f"{listed(map(repr, there))} {verb}: name another folder, or move that away first")
 
 
 def _next(folder: Path, written: list[Path], *, demo: bool) -> str:
