@@ -28,13 +28,13 @@ def members_of(folder: Path) -> tuple[Path, ...]:
     """Return the folder of a finished run as it is, or those of the finished runs in it, by name.
 
     Raises:
-        OutputError: the runs do not belong together: another task, another model, or other labels.
+        OutputError: the runs do not belong together: another task, another model, other labels, plugins or rules.
     """
     if Folder(folder).finished or not folder.is_dir():
         return (folder,)
     members = tuple(one for one in sorted(folder.iterdir()) if one.is_dir() and Folder(one).finished)
     for one in members[1:]:
-        for what in ("space", "task", "roles"):
+        for what in ("space", "task", "roles", "plugins", "rules"):
             if _said(members[0], what) != _said(one, what):
                 raise OutputError(
                     f"{str(folder)!r} holds finished runs that cannot be asked together: {members[0].name!r} and "
@@ -45,8 +45,12 @@ def members_of(folder: Path) -> tuple[Path, ...]:
 
 def _said(member: Path, what: str) -> object:
     facts = Folder(member).facts()
-    config = facts["config"]
-    return config.get("task") if what == "task" and isinstance(config, dict) else facts.get(what)
+    config, plugins = facts["config"], facts.get("plugins")
+    if what == "task" and isinstance(config, dict):
+        return config.get("task")
+    if what == "plugins" and isinstance(plugins, list):
+        return [one.get("name") for one in plugins if isinstance(one, dict)]
+    return facts.get(what)
 
 
 def together(members: Sequence[OutputsOf], space: OutputSpace) -> OutputsOf:

@@ -7,10 +7,19 @@ import torch
 
 import triune
 from tests.support import Tables, config, plugins, table
+from triune import hookimpl
 from triune.ensembles import members_of, together
 from triune.errors import OutputError
 from triune.spaces import Binaries, Categorical, Tags
 from triune.types import Outputs
+
+
+class More:
+    """A method that only looks on."""
+
+    @hookimpl
+    def observe(self, event):
+        pass
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +111,11 @@ def test_asking_a_finished_run_draws_none_of_the_callers_random_numbers(seeds):
     triune.predict(seeds / "seed-1", rows[["text"]], plugins=plugins())
     triune.evaluate(seeds, rows, plugins=plugins())
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_runs_of_other_methods_are_not_asked_together(tmp_path):
+    for name, methods in (("one", ["all"]), ("two", ["all", "more"])):
+        given = plugins(more=More()) if "more" in methods else plugins()
+        triune.run(config(*methods, epochs=1), plugins=given, output=tmp_path / name)
+    with pytest.raises(OutputError, match="differ in their plugins"):
+        triune.predict(tmp_path, table(4)[["text"]], plugins=plugins(more=More()))

@@ -115,7 +115,13 @@ def chosen(
         behind = mean_of(scores[pick.name] - scores[other.name], parts)
         if other is pick:
             continue
-        if behind.mean <= BEYOND * behind.error:
+        if not behind.mean and not behind.error:
+            ties.append(other.family)
+            reasons.append(
+                f"{other.family} and {pick.family} answered alike in every trial: rules are learnt from where a text "
+                "has no label, and these may all have one; text without labels would tell"
+            )
+        elif behind.mean <= BEYOND * behind.error:
             ties.append(other.family)
             reasons.append(f"{other.family} measures alike: {pick.family} is {_points(behind)} above it, within chance")
         else:

@@ -48,13 +48,16 @@ def _labels(rows: Sequence[Row]) -> Iterator[str]:
     most = MOST_TAGS if tagged else MOST_LABELS
     shown = rows if tagged else sorted(rows, key=lambda row: (-row["predicted"], -row["probability"]))
     named = [[row["word"], row["label"]] if tagged else [row["label"]] for row in shown[:most]]
-    figures = [[_percent(row[key]) for key in ("probability", "model", "with_rules")] for row in shown[:most]]
+    heads = {"probability": "this run", "model": "model alone", "with_rules": "with rules"}
+    if all(row["probability"] == row["model"] == row["with_rules"] for row in rows):
+        heads = {"probability": "this run"}  # no rule has a say
+    figures = [[_percent(row[key]) for key in heads] for row in shown[:most]]
     table = [
-        [*(["token", "tag"] if tagged else ["label"]), "this run", "model alone", "with rules"],
+        [*(["token", "tag"] if tagged else ["label"]), *heads.values()],
         *([*map(str, names), *cells] for names, cells in zip(named, figures, strict=True)),
     ]
     yield ""
-    yield from aligned(table, right=range(len(table[0]) - 3, len(table[0])), indent="  ")
+    yield from aligned(table, right=range(len(table[0]) - len(heads), len(table[0])), indent="  ")
     if len(rows) > most:
         yield f"  … and {len(rows) - most} more"
 
