@@ -66,7 +66,7 @@ def answers_of(y: object, count: int) -> tuple[NDArray[Any], list[str] | None]:
     if y is None:
         raise DataError("y is None: give one label an example")
     names = list(map(str, y.columns)) if isinstance(y, pd.DataFrame) else None
-    cells = y.toarray() if hasattr(y, "toarray") else y  # of a sparse matrix
+    cells: Any = y.toarray() if hasattr(y, "toarray") else y  # of a sparse matrix
     if any(isinstance(one, list | tuple | set | frozenset) and _holds_texts(one) for one in cells):
         raise DataError(f"y holds lists of labels: give zeros and ones, {BINARISED}")
     found = np.asarray(cells)
