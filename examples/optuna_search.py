@@ -33,10 +33,11 @@ def configuration(trial: optuna.Trial, model: str, steps: int) -> dict[str, obje
         ],
         "rules": {"use": "rule-file", "path": str(MESSAGES / "rules.yaml")},
         "training": {
-            "learning_rate": trial.suggest_float("learning_rate", 5e-5, 5e-3, log=True),
+            "learning_rate": trial.suggest_float("learning_rate", 3e-4, 1e-2, log=True),
             "max_steps": steps,
             "epochs": float(steps),  # never the sooner end
             "batch_size": 16,
+            "labelled_share": 0.5,
             "max_length": 48,
             "evaluate_every": max(steps // 4, 1),
             "early_stopping": None,
@@ -50,7 +51,7 @@ def configuration(trial: optuna.Trial, model: str, steps: int) -> dict[str, obje
 def tables() -> dict[str, pd.DataFrame]:
     """Return the messages with labels, those that decide, and those without a label."""
     read = {name: pd.read_csv(MESSAGES / f"{name}.csv", keep_default_na=False) for name in ("few", "train", "pool")}
-    return {"train": read["few"], "valid": read["train"].tail(120), "unlabelled": read["pool"].head(150)}
+    return {"train": read["few"], "valid": read["train"].tail(90), "unlabelled": read["pool"].head(100)}
 
 
 def search(model: str, trials: int, steps: int, pruner: optuna.pruners.BasePruner) -> optuna.Study:
@@ -79,8 +80,8 @@ def search(model: str, trials: int, steps: int, pruner: optuna.pruners.BasePrune
 
 def main() -> None:
     """Do six trials and say which settings were best."""
-    pruner = optuna.pruners.MedianPruner(n_startup_trials=2, n_warmup_steps=10)
-    study = search("sentence-transformers/all-MiniLM-L6-v2", trials=6, steps=40, pruner=pruner)
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=2, n_warmup_steps=8)
+    study = search("sentence-transformers/all-MiniLM-L6-v2", trials=6, steps=32, pruner=pruner)
     for trial in study.trials:
         seen = ", ".join(f"step {step}: {value:.3f}" for step, value in trial.intermediate_values.items())
         print(f"trial {trial.number} {trial.state.name.lower():9} {seen}")

@@ -199,6 +199,7 @@ def test_weights_and_texts_without_labels_reach_it_through_a_pipeline(tiny_model
     assert pipeline.score(texts.head(24), LABELS) > 0.9
 
 
+@pytest.mark.slow
 def test_two_processes_search_over_numbers_of_numpy(tiny_model):
     grid = {"training__max_steps": np.array([1, 24]), "random_state": [np.int64(3)]}
     model = estimator(tiny_model, rules=[says_money], methods=["end-to-end", "weak-labels"])
