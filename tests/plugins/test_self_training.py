@@ -334,3 +334,18 @@ def test_it_conforms(changes, company):
 def test_it_goes_with_other_methods(tmp_path, others):
     done = toy_run(tmp_path / "run", self_training(), *(cls(cls.Config()) for cls in others), epochs=1)
     assert done.metrics["test"]["labelled"]
+
+
+def test_where_every_example_has_a_label_it_is_refused_or_rests_as_asked(tmp_path):
+    import triune
+    from tests.support import config, plugins
+    from triune_self_training import SelfTraining
+
+    def run(**settings):
+        given = plugins(mine=SelfTraining(SelfTraining.Config(**settings)))
+        return triune.run(config("all", "mine", epochs=1), plugins=given, output=tmp_path / "run")
+
+    with pytest.raises(PlanError, match="every training example has a label"):
+        run()
+    history = run(without_text="rest").folder / "history.jsonl"
+    assert "self-training" not in history.read_text()

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -37,6 +37,10 @@ class SelfTraining:
 
         weight: PositiveSchedule = Field(
             Schedule.constant(1.0), description="How much text without labels counts beside labels."
+        )
+        without_text: Literal["refuse", "rest"] = Field(
+            "refuse",
+            description="Where every training example has a label: stop before the run, or take no part in it.",
         )
         certainty: bool = Field(
             True, description="Text counts the less, the less sure its target is: 1 − its entropy over the largest."
@@ -85,6 +89,8 @@ class SelfTraining:
         from triune_self_training.learning import SelfTaught, mixing, of_labels, unlabelled_marginals
         from triune_self_training.targets import prior_of, targets_of
 
+        if train.gold.all() and self.config.without_text == "rest":
+            return
         assert rules.space is not None
         mine = seated(rules, Seat.POLICY)
         self._check(mine, train)
