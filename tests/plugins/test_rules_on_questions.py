@@ -69,4 +69,4 @@ def test_on_questions_rules_are_kept_more_often_and_accuracy_does_not_collapse(t
     for name in ("semantic-loss", "rule-regulariser"):
         pushed, less = report(tmp_path / name, name)
         assert less < broken - 0.03
-        assert pushed > accuracy - 0.1
+        assert pushed > accuracy - 0.03
