@@ -110,12 +110,10 @@ def predicted(folder: Path, source: str | Path | pd.DataFrame, plugins: Mapping[
     """
     first, *others = members_of(folder)
     facts, loaded, finished = _reopened(Folder(first), plugins)
-    constrained = any(hasattr(one.cls, RuleApplication.constrain_outputs.__name__) for one in loaded.plugins)
+    constrained = _constrained(loaded)
     if constrained:
         check_rule_files(facts.get("rules"), loaded)
-    else:  # their files may be gone
-        loaded = replace(loaded, plugins=tuple(one for one in loaded.plugins if one.family != "rule"))
-    run, hooks = started(loaded, finished=finished)
+    run, hooks = started(loaded if constrained else _without_rules(loaded), finished=finished)
     data = _without_labels(_table(source, hooks, run))
     opened = (build if constrained else build_model)(run, hooks, data)
     nothing = GroundedRules((), {SPLIT: _nowhere(len(data.splits[SPLIT]))}, space=finished.space)
@@ -142,6 +140,16 @@ def reopened(folder: Path, source: str | Path | pd.DataFrame, plugins: Mapping[s
     return Reopened(loaded, finished, build(run, hooks, data), data)
 
 
+def _constrained(loaded: LoadedConfig) -> bool:
+    """Return whether rules take part in predictions."""
+    return any(hasattr(one.cls, RuleApplication.constrain_outputs.__name__) for one in loaded.plugins)
+
+
+def _without_rules(loaded: LoadedConfig) -> LoadedConfig:
+    """Return a configuration without the plugins that bring rules: their files may be gone."""
+    return replace(loaded, plugins=tuple(one for one in loaded.plugins if one.family != "rule"))
+
+
 def _without_labels(data: Data) -> Data:
     return replace(data, roles={role: column for role, column in data.roles.items() if role != "label"})
 
@@ -157,7 +165,7 @@ def _of_member(
 ) -> Callable[[Batch], Outputs]:
     """Return the outputs of one more run of those that are asked together: its model under the same rules."""
     _, loaded, finished = _reopened(Folder(member), plugins)
-    run, hooks = started(loaded, finished=finished)
+    run, hooks = started(loaded if _constrained(loaded) else _without_rules(loaded), finished=finished)
     return _outputs_of(build_model(run, hooks, data), rules)
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 import torch
 
@@ -119,3 +120,20 @@ def test_runs_of_other_methods_are_not_asked_together(tmp_path):
         triune.run(config(*methods, epochs=1), plugins=given, output=tmp_path / name)
     with pytest.raises(OutputError, match="differ in their plugins"):
         triune.predict(tmp_path, table(4)[["text"]], plugins=plugins(more=More()))
+
+
+def test_rules_that_take_no_part_in_predictions_may_be_gone_from_all_of_the_runs(tiny_model, tmp_path):
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("rules:\n- {name: parcels, when: {contains: parcel}, then: delivery}\n")
+    rows = pd.DataFrame({"text": ["my parcel", "my money"] * 4, "label": ["delivery", "refund"] * 4})
+    for seed in (1, 2):
+        settings = {
+            "task": {"use": "text-classification", "model": str(tiny_model)},
+            "data": "table",
+            "methods": ["end-to-end"],
+            "rules": {"use": "rule-file", "path": str(rules)},
+            "training": {"max_steps": 1, "seed": seed, "threads": 1, "report": "off", "baselines": False},
+        }
+        triune.run(settings, data=rows, output=tmp_path / "runs" / f"seed-{seed}")
+    rules.unlink()
+    assert len(triune.predict(tmp_path / "runs", rows[["text"]])) == 8
