@@ -183,8 +183,15 @@ def joined() -> Iterator[World]:
 
 
 def _meet() -> None:
-    """Find the other processes, once for all runs of this one: they would miss one another a second time."""
+    """Find the other processes, once for all runs of this one: they would miss one another a second time.
+
+    The functions of `torch.distributed.nn` take the group of all processes for a default argument when they are
+    imported, as Transformers does, and keep it for good. A group that outlives `destroy_process_group` keeps its
+    threads, and one of them may still let go of a tensor while the interpreter ends, which aborts the process. Imported
+    here, before there is a group, they keep none.
+    """
     import torch
+    import torch.distributed.nn.functional
     from torch import distributed
 
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"

@@ -3,6 +3,7 @@
 `python -m tests.acceptance.many_processes FOLDER MODEL`, or the same under `torchrun`.
 """
 
+import atexit
 import json
 import os
 import shutil
@@ -220,5 +221,12 @@ def one(folder, drawing):
     toy("gone on", [Seen(), Stops()], drawing, ToyTask(), folder / "of-1", resume="auto")
 
 
+def leave_threads(folder):
+    """Write down the threads of this process, once whatever else was registered for its end is done."""
+    names = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
+    (folder / f"threads-{os.environ.get('RANK', 'alone')}.json").write_text(json.dumps(names))
+
+
 if __name__ == "__main__":
+    atexit.register(leave_threads, Path(sys.argv[1]))
     main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -74,6 +74,14 @@ def test_two_processes_tell_what_one_tells(done, case):
     assert metrics[0] == metrics[1]
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="the names of threads are read from /proc")
+def test_no_thread_of_the_group_outlives_it_and_aborts_the_process_at_its_end(done):
+    for rank in RANKS:
+        threads = json.loads((done / f"threads-{rank}.json").read_text())
+        assert threads
+        assert not [name for name in threads if "gloo" in name]
+
+
 def test_a_signal_to_one_process_stops_both_and_they_go_on_to_the_bit(done):
     for rank in RANKS:
         assert json.loads((done / "of-2" / f"said-{rank}.json").read_text())["stopped"] == "stopped by SIGTERM"
