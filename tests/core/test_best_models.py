@@ -178,7 +178,7 @@ class Failing:
 def test_whatever_call_fails_while_a_best_model_is_written_the_run_ends_bit_identical(
     tmp_path, monkeypatch, whole, stop, error
 ):
-    """The best of step 5 is written while the checkpoint of step 3, at whose next step a phase ends, needs that of 2."""
+    """The best of step 5 is written while the checkpoint of step 3, whose next step ends a phase, needs that of 2."""
     for at in itertools.count(0, 3):
         with monkeypatch.context() as patched, contextlib.suppress(error):
             failing = Failing(patched, 5, at, stop)
