@@ -47,7 +47,7 @@ def done(still_model, tmp_path_factory):
     for processes in (2, 1):
         words = command("tests.acceptance.many_processes", folder, still_model, processes=processes)
         found = subprocess.run(
-            words, capture_output=True, text=True, check=False, env=environment(), cwd=ROOT, timeout=200
+            words, capture_output=True, text=True, check=False, env=environment(), cwd=ROOT, timeout=600
         )
         assert found.returncode == 0, found.stderr
     return folder
@@ -171,7 +171,7 @@ def test_the_command_line_stops_goes_on_and_speaks_once(configured):
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=200)
     assert process.returncode != 0
     assert errors.count("stopped by SIGTERM") == errors.count("--resume auto") == 1
     assert not (folder / "run.json").exists()
@@ -185,6 +185,6 @@ def test_the_command_line_stops_goes_on_and_speaks_once(configured):
 
 def test_a_mistake_is_told_once(configured):
     process = start(configured, "--set", "training.epoch=2")
-    out, errors = process.communicate(timeout=60)
+    out, errors = process.communicate(timeout=200)
     assert process.returncode != 0
     assert errors.count("did you mean 'epochs'") == 1 and not out
