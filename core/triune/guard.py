@@ -35,7 +35,7 @@ SHARE = 0.1
 
 GUESSED = 0.1
 """The floor under a prior that is taken from labels which seem to have been drawn evenly: against collapse alone, as
-nothing is known of the shares. At 0.3 a class of one message in eight, drawn as one in two, was held above its share."""
+nothing is known of the shares. At 0.3 a class of one message in eight, drawn as one in two, was held above them."""
 EVEN = 1.25
 """The largest count of a label over the smallest, up to which labels seem so."""
 
