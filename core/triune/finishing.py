@@ -231,12 +231,13 @@ def facts_of(
 
 
 def chosen_by(engine: Engine) -> str:
-    """Return which plugin and which metric chose the model that the run ends with."""
+    """Return what chose the model that the run ends with: a plugin, if it decided between two, and the metric."""
     if not engine.progress.best_step or not engine.training.keep_best:
         return "nothing: it is the last model"
-    deciders = engine.hooks.implementers(RunLifecycle.prefer_model)
-    first = "".join(f"{name!r} and then " for name in deciders)
-    return f"{first}{engine.metric} on the validation table"
+    metric = "" if engine.progress.highest is None else f"{engine.metric} on the validation table"
+    chooser = engine.progress.chooser and repr(engine.progress.chooser)
+    by = " and then ".join(one for one in (chooser, metric) if one)
+    return by or f"nothing: it is the model of step {engine.progress.best_step}, to which no later one was preferred"
 
 
 def _version(package: str) -> str | None:
