@@ -186,6 +186,8 @@ class Engine:
         loss = 0.0 if value is None else log_loss(found.answers, self.prepared.examples["valid"], space)
         labelled, margin = int(number(metrics, "labelled") or 0), stopping.min_delta if stopping else 0.0
         choice = decided[1] if decided else None
+        if decided and self.best is not None:  # of one model alone nothing is chosen
+            self.progress = replace(self.progress, chooser=decided[0])
         self.progress, better = judged(self.progress, choice, value, loss, labelled, margin)
         self.best = metrics if better else self.best
         return better

@@ -108,7 +108,14 @@ def test_a_validation_table_without_labels_is_enough_for_a_bound(tmp_path):
     found = run(tmp_path, hybrid(balance=dual()), WARM, COLD, data=data)
     assert found.metrics["valid"]["rules_overall"]["violation_rate"] <= 0.05 + 0.03
     facts = json.loads((tmp_path / "run/run.json").read_text())
-    assert facts["ended"]["chosen_by"] == "'push' and then macro_f1 on the validation table"
+    assert facts["ended"]["chosen_by"] == "'push'"  # no label, and so no metric
+
+
+def test_a_balance_that_decides_nothing_is_not_named_as_what_chose(tmp_path):
+    for balance in (dual(0.99, accuracy_floor=0.99), "fixed"):
+        run(tmp_path / str(balance)[:5], hybrid(balance=balance), WARM, COLD)
+        facts = json.loads((tmp_path / str(balance)[:5] / "run/run.json").read_text())
+        assert facts["ended"]["chosen_by"] == "macro_f1 on the validation table"
 
 
 class Stopped(BaseException):

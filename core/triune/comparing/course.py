@@ -39,6 +39,12 @@ if TYPE_CHECKING:
     Frames = pd.DataFrame | Mapping[str, pd.DataFrame]
 
 
+SHARED = (
+    "memory: this system does not let a process count its peak anew, so of runs that one process did it is the most "
+    "that was held up to then, by earlier runs too; `--workers 2` gives each run a process of its own"
+)
+
+
 def compare(
     config: Source,
     *,
@@ -212,8 +218,15 @@ def _facts(
         "summary": cast("JSON", summary),
         "pairs": cast("JSON", list(paired.rows)),
         "winners": cast("JSON", winners_of(summary, paired.rows, metric, settings.violations)),
-        "notes": list(paired.notes),
+        "notes": [*paired.notes, *_of_memory(len(rows))],
     }
+
+
+def _of_memory(runs: int) -> list[str]:
+    """Return what is to be said of the memory of several runs where one process did them and cannot tell them apart."""
+    from triune.comparing.recording import forget_memory
+
+    return [] if runs < 2 or forget_memory() else [SHARED]
 
 
 def _arm(one: Entrant, budget: Budget) -> dict[str, JSON]:
