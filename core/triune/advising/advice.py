@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from triune.advising.findings import FORECASTS, RULES, SUSPECTS, WAYS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     import pandas as pd
 
@@ -75,7 +75,7 @@ class Advice:
     def _recommended(self) -> Mapping[str, JSON]:
         return cast("Mapping[str, JSON]", self.facts["recommended"])
 
-    def _frame(self, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    def _frame(self, name: str, columns: tuple[str, ...] | None = None) -> pd.DataFrame:
         import pandas as pd
 
         return pd.DataFrame(cast("list[dict[str, object]]", self.facts[name]), columns=columns)
