@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 SHARE = 0.1
 """How much one step's marginals count in the running ones: a batch alone is too small to hold every class."""
 
-GUESSED = 0.3
-"""The floor under a prior that is taken from labels which seem to have been drawn evenly."""
+GUESSED = 0.1
+"""The floor under a prior that is taken from labels which seem to have been drawn evenly: against collapse alone, as
+nothing is known of the shares. At 0.3 a class of one message in eight, drawn as one in two, was held above them."""
 EVEN = 1.25
 """The largest count of a label over the smallest, up to which labels seem so."""
 
@@ -59,7 +60,7 @@ class Guarded(BaseModel, frozen=True, extra="forbid"):
         gt=0,
         le=1,
         description="The guard acts on a label whose predicted share falls below this part of the expected one. "
-        "null: 0.3 where the prior may be a guess, as one label of several is right and examples of each are there in "
+        "null: 0.1 where the prior may be a guess, as one label of several is right and examples of each are there in "
         "even numbers (the most frequent at most 1.25 times the rarest), or none is; else 1, which holds marginals at "
         "the prior.",
     )

@@ -187,7 +187,7 @@ def planned_groups(
     problems = [*unclear_phases(plateaus_of(claims)), *windows.problems]
     if not groups and not problems:
         freezing = {owner for owner, claim in claims if claim.trainable is False}
-        cause = f"{listed(map(repr, sorted(freezing)))} freeze them all; leave that out, or let it thaw some"
+        cause = f"all stay frozen by the claims of {listed(map(repr, sorted(freezing)))}; let some of them train"
         problems.append(f"no parameter ever trains: {cause if freezing else 'claims only scale the learning rate'}")
     idle = idle_stretch(groups, total)
     if groups and idle is not None:

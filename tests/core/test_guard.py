@@ -31,7 +31,7 @@ def test_the_prior_is_that_of_the_labels_with_one_added_to_each():
 
 def test_without_labels_it_is_uniform_for_a_choice_and_none_for_separate_labels():
     guard, said = guard_of(Guarded(), SPACE, examples(0))
-    assert (guard.prior.tolist(), guard.floor) == ([0.5, 0.5], 0.3) and "a guess" not in said
+    assert (guard.prior.tolist(), guard.floor) == ([0.5, 0.5], 0.1) and "a guess" not in said
     for space in (Binaries(("cold", "warm")), Tags(("cold", "warm"))):
         guard, said = guard_of(Guarded(), space, examples(0))
         assert guard is None and "state how often each label holds" in said
@@ -77,7 +77,7 @@ def test_below_the_floor_alone_a_label_is_pushed_up():
 
 
 @pytest.mark.parametrize(
-    ("settings", "floor"), [({}, 0.3), ({"prior": {"cold": 0.9, "warm": 0.1}}, 1.0), ({"guard_floor": 0.5}, 0.5)]
+    ("settings", "floor"), [({}, 0.1), ({"prior": {"cold": 0.9, "warm": 0.1}}, 1.0), ({"guard_floor": 0.5}, 0.5)]
 )
 def test_a_stated_prior_is_held_and_one_from_even_labels_is_a_guess(settings, floor):
     assert guard_of(Guarded(**settings), SPACE, examples())[0].floor == floor

@@ -12,7 +12,7 @@ from triune.advising.material import audited, ground_of, sampled, tables_of
 from triune.advising.probing import parts_of, tried, weights_of
 from triune.advising.recipe import as_yaml, configuration, strategies_for, strategy_for
 from triune.advising.ways import LABELS, PROBES
-from triune.errors import PluginError
+from triune.errors import PluginError, TriuneError
 from triune.models import PACKAGED
 from triune.types import Rule
 
@@ -69,6 +69,8 @@ def advise(
     Raises:
         TriuneError: something is wrong with the table, the rules or the model.
     """
+    if metric not in ("accuracy", "macro"):
+        raise TriuneError(f"metric is {metric!r}: a way is measured by 'accuracy' or by 'macro'")
     columns = {role: name for role, name in (("text", text), ("label", label)) if name is not None}
     given = _rules(rules)
     source, more = _table(data), None if unlabelled is None else _table(unlabelled)

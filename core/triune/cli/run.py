@@ -91,7 +91,7 @@ class Chronicle:
         command = shlex.join(["triune", "run", str(arguments.config), *_repeated(arguments), "--resume", "auto"])
         if self.folder is None:
             return f"no step was done; to begin again: {command}"
-        state = f"saved at {self.saved}" if self.saved else "nothing new was saved, no step was done"
+        state = f"saved at {self.saved}" if self.saved else "nothing new was saved"
         return f"{state} in {self.folder}\nto go on: {command}"
 
 
