@@ -91,18 +91,26 @@ def advise(
         Path(rules) if isinstance(rules, str | Path) else None,
         given=bool(given),
     )
-    why = (
-        f"Recommended by `triune advise`: the strategy {strategy.name!r}, which learns from {_from(choice)}.",
-        *choice.reasons,
-    )
-    facts["recommended"] = {
+    facts["recommended"] = _recommended(choice, strategy)
+    page = as_yaml(config, _why(choice, strategy), Path(folder), output)
+    return Advice(choice.family, strategy.name, config, page, facts)
+
+
+def _why(choice: Choice, strategy: Strategy) -> tuple[str, ...]:
+    """Return what the configuration says of where it comes from."""
+    learns = f"the strategy {strategy.name!r}, which learns from {_from(choice)}"
+    return (f"Recommended by `triune advise`: {learns}.", *choice.reasons)
+
+
+def _recommended(choice: Choice, strategy: Strategy) -> dict[str, JSON]:
+    """Return the choice as a fact."""
+    return {
         "family": choice.family,
         "way": choice.way,
         "strategy": strategy.name,
         "ties": list(choice.ties),
         "reasons": list(choice.reasons),
     }
-    return Advice(choice.family, strategy.name, config, as_yaml(config, why, Path(folder), output), facts)
 
 
 def judged(
