@@ -57,7 +57,7 @@ def accumulated(
     totals = {**world.added(totals, objective.device), **((share and share.terms) or {})}
     values = {name: float(total) for name, total in totals.items()}
     check_finite(values, {name: owner for name, (owner, _) in objective.terms.items()}, step)
-    world.add_gradients([parameter for parameter in objective.parameters() if parameter.requires_grad])
+    world.add_gradients(objective.parameters())  # not listed here: one process alone would walk the model for nothing
     with torch.no_grad():
         return float(objective.compose(totals, step)), values
 

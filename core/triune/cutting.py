@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -75,9 +75,21 @@ def used_outside(model: nn.Module, cut: Cut, names: Sequence[str], forward: Forw
         model.train(training)
     if not asking or not stream.requires_grad:
         return frozenset(parameters)
-    slopes = torch.autograd.grad(stream.float().sum(), list(asking.values()), allow_unused=True)
-    idle = {name for name, slope in zip(asking, slopes, strict=True) if slope is None}
-    return frozenset(parameters.keys() - idle)
+    reached = set(map(id, _leaves(stream)))
+    return frozenset(parameters.keys() - {name for name, one in asking.items() if id(one) not in reached})
+
+
+def _leaves(tensor: Tensor) -> Iterator[Tensor]:
+    """Yield what a tensor was computed from and asks for a gradient: read off the graph, which costs no memory."""
+    waiting, met = [tensor.grad_fn], set[Any]()
+    while waiting:
+        node: Any = waiting.pop()
+        if node is None or node in met:
+            continue
+        met.add(node)
+        if hasattr(node, "variable"):  # where a gradient is added up, and nothing lies behind
+            yield node.variable
+        waiting.extend(before for before, _ in node.next_functions)
 
 
 def _watched(model: nn.Module, forward: Forward) -> tuple[dict[nn.Module, list[Seen]], Outputs]:

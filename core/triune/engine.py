@@ -22,7 +22,8 @@ from triune.evaluation import number
 from triune.events import Cached, Checkpointed, Evaluated, Finished, Noted, PhaseEnded, Stepped, Warned
 from triune.examiner import Examiner
 from triune.hookspecs import ParameterFreezing, RunLifecycle
-from triune.optimisation import Group, adamw, freeze_all, move_to, moved, param_groups, rate_of
+from triune.memory import trim_pages
+from triune.optimisation import Group, adamw, begin_moments, freeze_all, move_to, moved, param_groups, rate_of
 from triune.optimizer_state import optimizer_state, restore_optimizer
 from triune.planning import DEFAULT_METRIC
 from triune.progress import Progress, judged
@@ -61,6 +62,7 @@ class Engine:
         groups = param_groups(self.model, self.plan.groups, self.training)
         decided = self.hooks.decide(ParameterFreezing.build_optimizer, run=self.run, groups=groups)
         self.optimizer = decided[1] if decided else adamw(groups)
+        self.own = not decided  # whether the optimiser is the core's
         self.parameters = dict(self.model.named_parameters())
         self.names = {parameter: name for name, parameter in self.parameters.items()}
         self.order = order_of(self.training, prepared.examples["train"])
@@ -97,6 +99,8 @@ class Engine:
         if self.prepared.activations:
             self.prepared.activations.close()
         self._restore_best()
+        self.optimizer.state.clear()  # nothing learns any more, and what comes needs room of its own
+        trim_pages()
         self.journal.tell(Finished(self.now, reason))
         return reason
 
@@ -127,6 +131,8 @@ class Engine:
         begun = time.perf_counter()
         step = self.now
         move_to(step.index, self.parameters, self.groups, self.rate, self.optimizer)
+        if self.own:
+            begin_moments(self.optimizer)
         if not self.objective.training:
             self.objective.train()
         examples = self.prepared.examples["train"]

@@ -40,6 +40,12 @@ def give_back_pages() -> bool:
     return True
 
 
+def trim_pages() -> bool:
+    """Give what is free now back to the system, and go on as before; return whether the C library obeys."""
+    libc = _glibc()
+    return libc is not None and bool(libc.malloc_trim(0))
+
+
 def _glibc() -> ctypes.CDLL | None:
     if not sys.platform.startswith("linux"):
         return None

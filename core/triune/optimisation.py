@@ -132,6 +132,22 @@ def move_to(
                 parameters[name].requires_grad_(True)
 
 
+def begin_moments(optimizer: torch.optim.Optimizer) -> None:
+    """Give what trains from now on the state that fused AdamW itself would begin with, before a step computes anything.
+
+    Made amid a step, as AdamW does, it lies between gradients and activations for good, and the next step finds no
+    room as large as it needs there.
+    """
+    import torch
+
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            if parameter.requires_grad and parameter not in optimizer.state:
+                moments = {name: torch.zeros_like(parameter) for name in ("exp_avg", "exp_avg_sq")}
+                step = torch.zeros((), dtype=torch.float32, device=parameter.device)
+                optimizer.state[parameter] = {"step": step, **moments}
+
+
 def freeze_all(model: nn.Module) -> None:
     """Freeze every parameter; the plan thaws what trains."""
     for parameter in model.parameters():

@@ -18,7 +18,7 @@ from triune.errors import EnvironmentProblem, TriuneError
 from triune.signals import Interrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import numpy as np
     import torch
@@ -117,8 +117,8 @@ class World:
         names = dict.fromkeys(name for one in given for name in one)
         return {name: torch.stack([one[name] for one in given if name in one]).sum(0).to(device) for name in names}
 
-    def add_gradients(self, parameters: Sequence[Parameter]) -> None:
-        """Leave the sum of every process's gradient with each of them; errors are those of `exchange`.
+    def add_gradients(self, parameters: Iterable[Parameter]) -> None:
+        """Leave the sum of every process's gradient with each that asks for one; errors are those of `exchange`.
 
         A parameter that has a gradient nowhere keeps none.
         """
@@ -126,8 +126,9 @@ class World:
             return
         import torch
 
-        has = self.exchange([parameter.grad is not None for parameter in parameters])
-        moving = [one for one, somewhere in zip(parameters, map(any, zip(*has, strict=True)), strict=True) if somewhere]
+        asking = [parameter for parameter in parameters if parameter.requires_grad]
+        has = self.exchange([parameter.grad is not None for parameter in asking])
+        moving = [one for one, somewhere in zip(asking, map(any, zip(*has, strict=True)), strict=True) if somewhere]
         for parameter in moving:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)

@@ -4,10 +4,10 @@
                                                 [--sweep] [--forgetting] [--strengths] [--table]
 
 Both sides get the lower blocks of one pretrained encoder, the same rows, rates, batches and epochs, in fp32 on one
-thread, without validation. Each job is forked from a server that has imported everything; its result is one line of
-JSON, written at once, and a job that has one is not run again. `--sweep` tries rates of methods that have one of
-their own; `--forgetting` learns a second task (`learning_forgetting.py`), `--strengths` tries weights of anchor and
-ewc there; `--table` runs nothing and prints what there is.
+thread, without validation, and write the model that they end with. Each job is forked from a server that has imported
+everything; its result is one line of JSON, written at once, and a job that has one is not run again. `--sweep` tries
+rates of methods that have one of their own; `--forgetting` learns a second task (`learning_forgetting.py`),
+`--strengths` tries weights of anchor and ewc there; `--table` runs nothing and prints what there is.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ if TYPE_CHECKING:
     from tests.benchmarks.learning_jobs import Row
 
 HEAVY = ("torch", "pandas", "sklearn.metrics", "sklearn.linear_model", "peft", "transformers.trainer",
-         "transformers.models.bert.modeling_bert", "triune.finishing")  # fmt: skip
+         "transformers.models.bert.modeling_bert", "triune.finishing", "triune.runs", "triune.prepared",
+         "triune_table", "triune_text_classification.network", "matplotlib.figure",
+         "matplotlib.backends.backend_svg")  # fmt: skip
 SIDES = ("triune", "reference")
 RATES = {
     "end-to-end": (1e-4, 2e-4, 4e-4),

@@ -113,6 +113,14 @@ def test_what_lies_outside_of_blocks_and_is_used_below_is_known():
     assert "model.norm.weight" in used_outside(model, cut, names, passing(model, inputs))
 
 
+def test_what_is_used_below_is_known_without_computing_a_gradient():
+    model, inputs = network("Llama"), examples()
+    cut, asked = found(model, inputs).of[2], []
+    model.model.embed_tokens.weight.register_hook(asked.append)
+    assert used_outside(model, cut, ["model.embed_tokens.weight"], passing(model, inputs))
+    assert not asked
+
+
 def test_a_network_that_adds_around_its_blocks_is_not_cut():
     model, inputs = Blocks(2).eval(), {**examples((4, 2)), "input_ids": torch.ones(2, 4, dtype=torch.long)}
     forward = lambda: Outputs(model(inputs["input_ids"], inputs["attention_mask"].float()), None)  # noqa: E731

@@ -2,6 +2,7 @@
 
 import json
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,8 +15,10 @@ from triune import LossTerm, ParameterClaim, TermValues, hookimpl
 from triune.config import InputPath, LoadedConfig, NamedPlugin
 from triune.errors import CheckpointError, OutputError, PlanError, TrainingError
 from triune.events import Checkpointed, EndRun, Evaluated, Stepped, Warned
+from triune.optimisation import adamw, begin_moments
 from triune.rule_files import read_files
 from triune.select import Depth, Head, Name
+from triune.types import ParamGroup
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fused.*")
 
@@ -46,6 +49,19 @@ class Watcher:
         if isinstance(event, Stepped):
             self.weights.append({name: p.detach().clone() for name, p in self.model.named_parameters()})
             self.moving.append({self.names[parameter] for parameter in self.optimizer.state})
+
+
+class Measuring(Watcher):
+    """Note how much the optimiser remembers whenever the model is measured."""
+
+    def __init__(self):
+        super().__init__()
+        self.held = []
+
+    @hookimpl
+    def measure(self, predictions):
+        self.held.append(len(getattr(self, "optimizer", SimpleNamespace(state=())).state))
+        return {}
 
 
 def trained(tmp_path, *methods, name="run", resume=None, observers=(), task=None, data=None, training=None, **others):
@@ -819,3 +835,28 @@ def test_a_run_without_labels_learns_where_a_method_can_do_without_and_is_refuse
         trained(tmp_path / "refused", tables=tables)
     done = trained(tmp_path / "learns", "learns", learns=Learns(), tables=tables)
     assert done.metrics["test"]["labelled"] == 16
+
+
+def test_the_optimiser_remembers_nothing_when_training_is_over(tmp_path):
+    trained(tmp_path, "measuring", measuring=(measuring := Measuring()))
+    assert any(measuring.held)
+    assert measuring.held[-1] == 0
+
+
+def test_moments_begin_as_adamw_itself_begins_them():
+    model = torch.nn.Linear(3, 2)
+    torch.nn.init.ones_(model.weight)
+    model.bias.requires_grad_(False)
+    optimizer = adamw([ParamGroup(("weight", "bias"), (model.weight, model.bias), 0.1, 0.01)])
+    begin_moments(optimizer)
+    begun = {name: value.dtype for name, value in optimizer.state[model.weight].items()}
+    plain = torch.optim.AdamW([torch.nn.Parameter(torch.ones(2, 3))], lr=0.1, weight_decay=0.01, fused=True)
+    (parameter,) = plain.param_groups[0]["params"]
+    for one, weight in ((optimizer, model.weight), (plain, parameter)):
+        (weight * torch.arange(3)).sum().backward()
+        one.step()
+    (theirs,) = plain.state.values()
+    assert set(optimizer.state) == {model.weight}
+    assert begun == {name: value.dtype for name, value in theirs.items()}
+    assert same(optimizer.state[model.weight], theirs)
+    assert torch.equal(model.weight, parameter)

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from triune.memory import keep_pages, peak_resident_bytes
+from triune.memory import keep_pages, peak_resident_bytes, trim_pages
 
 MIB = 2**20
 
@@ -24,6 +24,21 @@ first, kept = faults(), max(faults() for _ in range(3))
 assert give_back_pages()
 again = min(faults() for _ in range(3))
 print(fresh, kept, again)
+"""
+
+TRIMMED = """
+import os
+from triune.memory import keep_pages, trim_pages
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+keep_pages()
+large = bytearray(b"x") * (64 * 2**20)
+del large
+kept = resident()
+assert trim_pages()
+print(kept, resident())
 """
 
 PEAK = """
@@ -63,9 +78,16 @@ def test_kept_pages_are_not_faulted_in_again_until_they_are_given_back():
     assert again > kept
 
 
+@pytest.mark.skipif(not has_glibc(), reason="the C library here is not glibc")
+def test_kept_pages_can_be_given_back_in_between():
+    kept, trimmed = told(TRIMMED)
+    assert kept - trimmed > 60 * MIB
+
+
 def test_without_glibc_nothing_happens(monkeypatch):
     monkeypatch.setattr(sys, "platform", "win32")
     assert keep_pages() is False
+    assert trim_pages() is False
 
 
 def test_a_c_library_without_mallopt_is_left_alone(monkeypatch):
