@@ -263,6 +263,11 @@ def test_the_methods_of_the_configuration_are_an_arm_called_yours(tmp_path):
     assert list(found.runs["arm"]) == ["yours", "slow"]
 
 
+def test_an_arm_may_be_named_among_the_strategies_of_the_configuration(tmp_path):
+    found = compared(tmp_path, settings([{"name": "mine", "methods": ["all"]}], seeds=1, strategies=["mine"]))
+    assert list(found.runs["arm"]) == ["mine"]
+
+
 def test_the_same_under_two_names_is_done_once(tmp_path):
     found = compared(tmp_path, {**settings(seeds=1), "methods": ["all"]})
     assert found.left_out == {"all": "'yours' is the same"}

@@ -102,8 +102,8 @@ def _wanted(ground: Ground, named: Sequence[str] | None, arms: Mapping[str, Arm]
         return list(dict.fromkeys(named)), []
     asked = ground.base.run.compare.strategies if ground.base.run.compare else None
     if asked is not None:
-        _check_known(asked, [*yours, *(one.name for one in strategies.entries())])
-        return [*asked, *arms], []
+        _check_known(asked, [*yours, *arms, *(one.name for one in strategies.entries())])
+        return list(dict.fromkeys([*asked, *arms])), []
     return [*yours, *arms], [] if arms else _defaults()
 
 

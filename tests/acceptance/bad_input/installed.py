@@ -161,8 +161,8 @@ CONTRACT = [
     method(
         "freezes-all",
         hook("@hookimpl\ndef claim_parameters(self):\n    yield ParameterClaim(Name('*'), trainable=False)"),
-        "no parameter ever trains: 'freezes-all'",
-        "leave that out",
+        "no parameter ever trains: all stay frozen by the claims of 'freezes-all'",
+        "let some of them train",
     ),
     method(
         "fails-when-made",
