@@ -1,7 +1,9 @@
 """Checkpoints that are there whole or not at all, verified before use, and exact.
 
 A checkpoint is a folder `step-00000120/` with one safetensors file for each group of tensors, `state.json`, and
-`MANIFEST.json`, which holds size and SHA-256 of each of these and of itself. No file holds pickle.
+`MANIFEST.json`, which holds size and SHA-256 of each of these and of itself. No file holds pickle. A best model is
+such a folder too, `best/step-00000080/`. A checkpoint names the one that was the best then, and while it is there so
+is that one: a newer best model does not stand in for it in a run that goes on from the checkpoint.
 `triune.state` and `triune.optimizer_state` turn the state of plugins, generators and optimisers into the tensors
 and facts of a `Snapshot`.
 """
@@ -12,6 +14,7 @@ import hashlib
 import json
 import logging
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 from urllib.parse import quote, unquote
@@ -29,7 +32,9 @@ if TYPE_CHECKING:
     from triune.types import JSON
 
 FORMAT = 1
+BEST = "best"
 _MANIFEST, _STATE, _TENSORS = "MANIFEST.json", "state.json", ".safetensors"
+_STEP = re.compile(r"\.?step-(\d{8,})(?:\.triune-old)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,7 @@ class Snapshot:
     step: int
     tensors: Mapping[str, Mapping[str, Tensor]]  # by group ("model", "optimizer", "plugin:NAME"), then by name
     facts: Mapping[str, JSON]
+    best: int | None = None  # the step of the best model until then, if it was kept
 
 
 class DamagedCheckpointError(CheckpointError):
@@ -47,14 +53,14 @@ class DamagedCheckpointError(CheckpointError):
 
 @dataclass(frozen=True, slots=True)
 class Checkpoints:
-    """The checkpoints of one run in its folder: the last `keep` of them, and the best one.
+    """The checkpoints of one run in its folder: the last `keep` of them, and the best models that they name.
 
     Reading changes nothing in the folder, so that a run can be read while it trains; writing is for one process.
 
     Attributes:
         folder: Where they lie.
         identity: What the run is, as a hash of its configuration, data and plugins.
-        keep: How many to keep, at least 1. There is room needed for one more.
+        keep: How many to keep, at least 1, and at most as many best models. There is room needed for one more of each.
         on_damage: Is told of every damaged checkpoint that is passed over.
     """
 
@@ -68,29 +74,31 @@ class Checkpoints:
             raise ValueError(f"keep is {self.keep}; at least one checkpoint must stay")
 
     def save(self, snapshot: Snapshot) -> None:
-        """Write a checkpoint, replacing one of the same step; when it is whole, remove those too many before it.
+        """Write a checkpoint, replacing one of the same step; when it is whole, remove what is no longer needed.
+
+        That is: checkpoints before it that are too many, and best models that none of those that stay names.
 
         Raises:
             EnvironmentProblem: the disk is full or broken.
             OutputError: writing there is not allowed, or a fact is not JSON.
             CheckpointError: a tensor cannot be stored.
         """
-        recover(self.folder)
+        self._recover()
         _write(self._path(snapshot.step), snapshot, self.identity)
         older = [step for step in self.steps() if step < snapshot.step]
         for step in older[: max(0, len(older) - self.keep + 1)]:
             remove_folder(self._path(step))
+        self._keep_bests(snapshot.best)
 
     def save_best(self, snapshot: Snapshot) -> None:
-        """Write the best weights so far in place of those before; errors are those of `save`."""
-        recover(self.folder)
-        _write(self.folder / "best", snapshot, self.identity)
+        """Write the best weights so far, beside those that a checkpoint names; errors are those of `save`."""
+        self._recover()
+        _write(self._best(snapshot.step), snapshot, self.identity)
+        self._keep_bests(snapshot.step)
 
     def steps(self) -> list[int]:
         """Return the steps that have a checkpoint, ascending; whether it is sound, only reading shows."""
-        names = [entry.name for entry in self.folder.iterdir()] if self.folder.is_dir() else []
-        found = {int(match[1]) for name in names if (match := re.fullmatch(r"\.?step-(\d{8,})(?:\.triune-old)?", name))}
-        return sorted(step for step in found if existing(self._path(step)))
+        return _steps_in(self.folder)
 
     def latest(self) -> Snapshot | None:
         """Return the last sound checkpoint, or None if there never was one.
@@ -126,13 +134,45 @@ class Checkpoints:
             )
         return _read(place, self.identity)
 
-    def best(self) -> Snapshot | None:
-        """Return the best weights, or None if none were saved; errors are those of `load`."""
-        place = existing(self.folder / "best")
+    def best(self, step: int) -> Snapshot | None:
+        """Return the best weights that were saved at a step, or None if they are not there; errors are `load`'s."""
+        place = existing(self._best(step))
         return _read(place, self.identity) if place else None
 
     def _path(self, step: int) -> Path:
-        return self.folder / f"step-{step:08d}"
+        return _place(self.folder, step)
+
+    def _best(self, step: int) -> Path:
+        return _place(self.folder / BEST, step)
+
+    def _keep_bests(self, newest: int | None) -> None:
+        """Remove the best models that are neither the newest nor named by a checkpoint."""
+        with suppress(OSError):  # a checkpoint that cannot be read now may name any of them
+            needed = {newest, *map(self._named_by, self.steps())}
+            for step in _steps_in(self.folder / BEST):
+                if step not in needed:
+                    remove_folder(self._best(step))
+
+    def _named_by(self, step: int) -> int | None:
+        """Return the step of the best model that a checkpoint names; a damaged one, which nobody uses, names none."""
+        try:
+            return cast("int | None", _manifest(existing(self._path(step)) or self._path(step)).get("best"))
+        except DamagedCheckpointError:
+            return None
+
+    def _recover(self) -> None:
+        for folder in (self.folder, self.folder / BEST):
+            recover(folder)
+
+
+def _place(folder: Path, step: int) -> Path:
+    return folder / f"step-{step:08d}"
+
+
+def _steps_in(folder: Path) -> list[int]:
+    names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+    found = {int(match[1]) for name in names if (match := _STEP.fullmatch(name))}
+    return sorted(step for step in found if existing(_place(folder, step)))
 
 
 def _write(path: Path, snapshot: Snapshot, identity: str) -> None:
@@ -143,7 +183,8 @@ def _write(path: Path, snapshot: Snapshot, identity: str) -> None:
             write_tensors(folder / f"{quote(group, safe='')}{_TENSORS}", tensors)
         files: dict[str, JSON] = {file.name: _measured(file) for file in sorted(folder.iterdir())}
         manifest: dict[str, JSON] = {"format": FORMAT, "identity": identity, "step": snapshot.step, "files": files}
-        (folder / _MANIFEST).write_bytes(_sealed(manifest))
+        named = {} if snapshot.best is None else {"best": snapshot.best}
+        (folder / _MANIFEST).write_bytes(_sealed({**manifest, **named}))
 
 
 def _measured(file: Path) -> JSON:
@@ -169,7 +210,7 @@ def _read(folder: Path, identity: str) -> Snapshot:
         tensors = {unquote(group): read_tensors(folder / f"{group}{_TENSORS}") for group in groups}
     except OSError as error:
         raise _damaged(folder, f"cannot be read ({error.strerror or error})") from error
-    return Snapshot(state["step"], tensors, state["facts"])
+    return Snapshot(state["step"], tensors, state["facts"], cast("int | None", manifest.get("best")))
 
 
 def _manifest(folder: Path) -> dict[str, JSON]:

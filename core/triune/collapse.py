@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from triune.alignment import count
 from triune.context import seed_of
 from triune.guard import Guarded, stated
-from triune.planning import asked_seats
+from triune.rule_plan import asked_seats
 from triune.types import Seat
 
 if TYPE_CHECKING:

@@ -1,11 +1,18 @@
 """How right rules are, estimated from the labels that there are, and how much that is above chance.
 
-What an author writes is a guess of p, how often a rule is right where it fires. Labels correct it twice: how right
-all rules were, against what was written, moves the prior of each (empirical Bayes), and what a rule did itself makes
-of its prior a posterior, Beta(n p + kept, n (1 - p) + broken) with n the number of examples that a prior is worth.
+What an author writes is a guess of p, how often a rule is right where it fires; of a rule below one half, of the
+opposite. Labels correct it twice (empirical Bayes of a beta-binomial). What a rule did itself makes of its prior a
+posterior, Beta(n p t + kept, n (1 - p t) + broken), n being the number of examples that a prior is worth. And how
+right all rules were, over how right they were said to be, is t, which moves the prior of each, so that a rule that no
+label judged is trusted as its siblings turned out:
+
+    t = (1 + Σ kept / (judged + n)) / (1 + Σ p judged / (judged + n))
+
+A rule counts in it as the inverse of its variance, judged / (judged + n): many labels make its own share surer, but it
+stays one rule of several. The ones are a prior worth a rule that is as right as it was said to be.
 
 ```python
-evidence = evidence_of(rules, train)
+evidence = evidence_of(rules, "train") + evidence_of(rules, "valid")
 estimated(rules.rules, evidence)                          # (rules,)
 lift(0.7, chance=0.2)                                     # log-odds of 0.7 less those of 0.2
 ```
@@ -13,10 +20,10 @@ lift(0.7, chance=0.2)                                     # log-odds of 0.7 less
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from triune.evaluation import gold_cells
+from triune.data import label_set
 from triune.logic.formulas import Formula
 from triune.logic.inference import log_odds
 from triune.rule_report import Cells, tallies
@@ -27,17 +34,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from triune.examples import Examples
     from triune.types import GroundedRules, Rule
 
 PRIOR = 4.0
 """How many examples the prior of a rule is worth."""
 
-TRUST = 10.0
-"""How many examples what authors write is worth, of all rules together."""
-
 SURE = 0.99
-"""No soft rule is taken to be right more often, nor to be wrong more often, than this."""
+"""No prior of a soft rule says that it is right more often, nor wrong more often, than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,23 +57,32 @@ class Evidence:
     judged: NDArray[np.float64]
     examples: int
 
+    @property
+    def broken(self) -> NDArray[np.float64]:
+        """(rules,) on how many labelled examples each fires and is broken."""
+        return self.judged - self.kept
 
-def evidence_of(rules: GroundedRules, train: Examples) -> Evidence:
-    """Return what the labels of a table say of its rules.
+    def __add__(self, other: Evidence) -> Evidence:
+        return Evidence(self.kept + other.kept, self.judged + other.judged, self.examples + other.examples)
 
-    Only the table's own labels count, not what rules decided, and an example that is there several times counts once.
+
+def evidence_of(rules: GroundedRules, split: str) -> Evidence:
+    """Return what the labels of a table say of every rule of the run, nothing where there is no such table.
+
+    Only the table's own labels count, not what rules decided, and a row that stands in it several times, as a resampled
+    one does, counts once. A rule that says a `SoftFormula` is never judged.
     """
     import numpy as np
 
-    own = _once(train) & (train.gold > 0)
-    targets = train.targets if train.decided is None else np.where(train.decided[:, None], 0, train.targets)
-    judged = replace(train, targets=targets.astype(np.float32), labelled=own.astype(np.float32))
-    assert rules.space is not None
-    found = tallies(rules, train.split, Cells.of(gold_cells(judged, rules.space)))
+    if rules.data is None or split not in rules.data.splits:
+        return Evidence(np.zeros(len(rules)), np.zeros(len(rules)), 0)
+    answers = _once(rules, split)
+    without = [None] * (rules.fires[split].shape[1] - len(answers))  # unlabelled text, below the training table
+    found = tallies(rules, split, Cells.of([*answers, *without]))
     return Evidence(
         kept=np.asarray([one.judged - one.broken for one in found], dtype=np.float64),
         judged=np.asarray([one.judged for one in found], dtype=np.float64),
-        examples=int(own.sum()),
+        examples=sum(answer is not None for answer in answers),
     )
 
 
@@ -86,12 +98,14 @@ def estimated(rules: Sequence[Rule], evidence: Evidence, prior: float = PRIOR) -
 
     written = np.asarray([rule.confidence for rule in rules], dtype=np.float64)
     soft = np.asarray([not rule.hard and isinstance(rule.then, Formula) for rule in rules], dtype=np.bool_)
-    kept, judged = np.where(soft, evidence.kept, 0.0), np.where(soft, evidence.judged, 0.0)
-    # how right rules were over how right they were said to be
-    trust = (TRUST + kept.sum()) / (TRUST + (judged * written).sum())
-    expected = (written * trust).clip(1 - SURE, SURE)
-    posterior: NDArray[np.float64] = (prior * expected + kept) / (prior + judged)
-    return np.where(soft, posterior, written)
+    upright = written >= 0.5  # the others say that their opposite is likely
+    p, kept = np.where(upright, written, 1 - written), np.where(upright, evidence.kept, evidence.broken)
+    share = np.where(soft, 1 / (prior + evidence.judged), 0.0)
+    trust = (1 + (kept * share).sum()) / (1 + (p * evidence.judged * share).sum())
+    expected = (p * trust).clip(1 - SURE, SURE)
+    posterior = (prior * expected + kept) / (prior + evidence.judged)
+    found: NDArray[np.float64] = np.where(upright, posterior, 1 - posterior)
+    return np.where(soft, found, written)
 
 
 def lift(confidence: float, chance: float) -> float:
@@ -103,16 +117,18 @@ def lift(confidence: float, chance: float) -> float:
     return max(log_odds(confidence) - log_odds(chance), 0.0)
 
 
-def _once(train: Examples) -> NDArray[np.bool_]:
-    """Return (examples,) whether each is the first of its kind: the same inputs and the same targets."""
-    import numpy as np
-
-    seen: set[bytes] = set()
-    found = np.zeros(len(train), dtype=np.bool_)
-    for row in range(len(train)):
-        of = slice(row, row + 1) if train.bounds is None else slice(train.bounds[row], train.bounds[row + 1])
-        ids = [one.values[one.offsets[row] : one.offsets[row + 1]].tobytes() for one in train.inputs.values()]
-        key = b"/".join([*ids, train.targets[of].tobytes()])
-        found[row] = key not in seen
-        seen.add(key)
-    return found
+def _once(rules: GroundedRules, split: str) -> list[object]:
+    """Return the label cell of each row; None where there is none, in part or as a whole, or the row came before."""
+    assert rules.data is not None
+    cells, table = rules.data.labels(split), rules.data.splits[split]
+    if cells is None:
+        return [None] * len(table)
+    said = [column for role, column in rules.data.roles.items() if role not in ("label", "weight")]
+    seen: set[str] = set()
+    answers: list[object] = []
+    for cell, *texts in zip(cells, *(table[column] for column in said if column in table), strict=True):
+        labels, key = label_set(cell), repr((texts, cell))
+        known = labels is not None and None not in labels and key not in seen
+        answers.append(cell if known else None)
+        seen.update([key] if known else [])
+    return answers

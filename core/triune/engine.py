@@ -29,7 +29,7 @@ from triune.planning import DEFAULT_METRIC
 from triune.progress import Progress, judged
 from triune.replicas import of_data, of_training, refuse_differences
 from triune.selection import log_loss
-from triune.signals import Interrupted, Listener
+from triune.signals import Hurried, Interrupted, Listener
 from triune.state import join_state, random_state, set_random_state, split_state
 from triune.types import Step
 from triune.windows import resolve
@@ -77,7 +77,7 @@ class Engine:
         """Go through the steps that are left; return why training ended.
 
         Raises:
-            Interrupted: a signal asked to stop; the run was saved first.
+            Interrupted: a signal asked to stop; the run was saved first, but for the sake of one in a hurry.
         """
         try:
             refuse_differences(self.world, "before the first step", self._alike_at_first)
@@ -92,8 +92,9 @@ class Engine:
                     break
                 self._learn(self.batch_at(self.progress.step))
                 self.listener.obey()
-        except Interrupted:
-            self.save()
+        except Interrupted as stop:
+            if not isinstance(stop, Hurried):
+                self.save()
             raise
         if self.prepared.activations:
             self.prepared.activations.close()
@@ -191,6 +192,8 @@ class Engine:
         loss = 0.0 if value is None else log_loss(found.answers, self.prepared.examples["valid"], space)
         labelled, margin = int(number(metrics, "labelled") or 0), stopping.min_delta if stopping else 0.0
         choice = decided[1] if decided else None
+        if decided and self.best is not None:  # of one model alone nothing is chosen
+            self.progress = replace(self.progress, chooser=decided[0])
         self.progress, better = judged(self.progress, choice, value, loss, labelled, margin)
         self.best = metrics if better else self.best
         return better
@@ -289,6 +292,7 @@ class Engine:
                 "memory": facts,
                 "threads": torch.get_num_threads(),
             },
+            self._kept_best,
         )
 
     def resume(self, snapshot: Snapshot) -> None:
@@ -308,6 +312,11 @@ class Engine:
         self.best = facts["best"]  # type: ignore[assignment]
         set_random_state(memory["random"])
 
+    @property
+    def _kept_best(self) -> int | None:
+        """The step of the best model so far, if it is kept."""
+        return (self.progress.best_step or None) if self.training.keep_best else None
+
     def _save_best(self) -> None:
         if self.training.keep_best:
             facts: dict[str, JSON] = {"step": self.progress.step, "value": self.progress.best}
@@ -315,9 +324,9 @@ class Engine:
             self.world.led(lambda: self.checkpoints.save_best(best))
 
     def _restore_best(self) -> None:
-        if not self.training.keep_best or not self.progress.best_step:
+        if self._kept_best is None:
             return
-        if best := self.checkpoints.best():
+        if best := self.checkpoints.best(self._kept_best):
             self.model.load_state_dict(dict(best.tensors["model"]), strict=True)
         else:  # somebody deleted it
             said = (

@@ -51,6 +51,10 @@ class RuleError(TriuneError):
         super().__init__("\n".join(self.problems))
 
 
+class ModelError(TriuneError):
+    """The pretrained model that is named is nowhere, or what lies there cannot be read as one."""
+
+
 class OutputError(TriuneError):
     """The output folder cannot be used as asked."""
 

@@ -21,6 +21,8 @@ from triune.rule_table import NOT_MEASURED
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from numpy.typing import NDArray
+
     from triune.prepared import Prepared
     from triune.types import JSON, Batch, Outputs, Step
 
@@ -93,18 +95,29 @@ class Examiner:
 
     def _of_training(self) -> Evaluation:
         """Return how the rules fare on training examples: on a sample, under the labels that the table came with."""
-        examples, space = self.prepared.examples["train"].as_they_came(), self.prepared.opened.bundle.space
-        drawn = np.random.default_rng(seed_of(self.run.seed, "rule report")).permutation(len(examples))[:REPORTED]
-        index, rows = pd.RangeIndex(len(examples)), np.sort(drawn)
-        with self._timed():
-            found = report_split(
-                self._outputs_of, examples, index, self.run, space, self.prepared.rules, rows, self.run.processes
-            )
+        of = len(self.prepared.examples["train"])
+        drawn = np.random.default_rng(seed_of(self.run.seed, "rule report")).permutation(of)[:REPORTED]
+        found = self.answered(np.sort(drawn))
         said = (
-            f"no table was set aside: rules are reported on {len(rows):,} of {count(len(examples), 'training example')}"
+            f"no table was set aside: rules are reported on {len(drawn):,} of {count(of, 'training example')}"
             ", and quality is not measured on what was learnt from"
         )
         return replace(found, metrics={**found.metrics, NOT_MEASURED: said})
+
+    def answered(self, rows: NDArray[np.int64]) -> Evaluation:
+        """Return what the model says of some training examples, and of rules there; the labels are the table's own."""
+        examples = self.prepared.examples["train"].as_they_came()
+        with self._timed():
+            return report_split(
+                self._outputs_of,
+                examples,
+                pd.RangeIndex(len(examples)),
+                self.run,
+                self.prepared.opened.bundle.space,
+                self.prepared.rules,
+                rows,
+                self.run.processes,
+            )
 
     def sampled(self) -> Sequence[Answers]:
         """Return the answers for the examples that are watched where there is no validation table."""

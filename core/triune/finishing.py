@@ -20,6 +20,7 @@ from triune.final_report import final_metrics
 from triune.folder import CHECKPOINTS, HISTORY, Folder
 from triune.hookspecs import RunLifecycle
 from triune.journal import Journal
+from triune.label_check import Sample, put_to_heads, records_of, sample_of
 from triune.plan_page import summary
 from triune.replicas import refuse_other_checkpoint
 from triune.report.history import UNDRAWN
@@ -82,15 +83,18 @@ def train(
         if world.leads:
             journal.open_at(int(str(snapshot.facts["history"])) if snapshot else 0)
             folder.begin(int(str(prepared.plan.machine["threads"])))
+        sample = _to_be_checked(prepared, journal)  # now, when the model has learnt nothing
         if snapshot:
             engine.resume(snapshot)
         preparing = time.perf_counter() - begun
         journal.tell(Planned(prepared.plan, folder.path))
         reason = engine.train()
         metrics, collapsed, records = _measured(prepared, engine, journal)
+        records += _training_labels(prepared, engine, journal, sample)
         if baselines := beside(journal):
             metrics["baselines"] = baselines
         facts = facts_of(loaded, prepared, identity, engine, reason, preparing, collapsed)
+        facts["label_check"] = sample.facts if sample else None
         world.led(lambda: _write(prepared, folder, metrics, facts, records))
         world.led(lambda: _report(prepared, folder, journal))
         return Result(folder.path, metrics, facts)
@@ -144,6 +148,31 @@ def _recorded(prepared: Prepared, split: str, found: Evaluation, journal: Journa
         return [as_line(one) for one in shown]
     except Exception as error:  # the run itself is whole, and must not be lost for what is shown of it
         journal.tell(Warned(f"the report shows no example of {split}: {type(error).__name__}: {error}"))
+        return []
+
+
+def _to_be_checked(prepared: Prepared, journal: Journal) -> Sample | None:
+    """Return the training examples whose labels are looked at; None where there are none, or no report is wanted."""
+    if prepared.plan.training.report == "off":
+        return None
+    try:
+        sample = sample_of(prepared)
+        leads = prepared.opened.run.processes.leads
+        return (put_to_heads(prepared, sample) if leads else sample) if len(sample.rows) else None
+    except Exception as error:  # what is only shown of a run must not cost it
+        journal.tell(Warned(f"the report shows no training label: {type(error).__name__}: {error}"))
+        return None
+
+
+def _training_labels(prepared: Prepared, engine: Engine, journal: Journal, sample: Sample | None) -> list[str]:
+    """Return what the finished model says of training examples, as lines."""
+    if sample is None:
+        return []
+    found = engine.examiner.answered(sample.rows)
+    try:
+        return [as_line(one) for one in records_of(prepared, sample, found)]
+    except Exception as error:
+        journal.tell(Warned(f"the report shows no training label: {type(error).__name__}: {error}"))
         return []
 
 
@@ -231,12 +260,13 @@ def facts_of(
 
 
 def chosen_by(engine: Engine) -> str:
-    """Return which plugin and which metric chose the model that the run ends with."""
+    """Return what chose the model that the run ends with: a plugin, if it decided between two, and the metric."""
     if not engine.progress.best_step or not engine.training.keep_best:
         return "nothing: it is the last model"
-    deciders = engine.hooks.implementers(RunLifecycle.prefer_model)
-    first = "".join(f"{name!r} and then " for name in deciders)
-    return f"{first}{engine.metric} on the validation table"
+    metric = "" if engine.progress.highest is None else f"{engine.metric} on the validation table"
+    chooser = engine.progress.chooser and repr(engine.progress.chooser)
+    by = " and then ".join(one for one in (chooser, metric) if one)
+    return by or f"nothing: it is the model of step {engine.progress.best_step}, to which no later one was preferred"
 
 
 def _version(package: str) -> str | None:

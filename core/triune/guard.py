@@ -16,16 +16,18 @@ from pydantic import BaseModel, Field
 
 from triune.alignment import count
 from triune.errors import PlanError, listed, nearest
+from triune.events import Stepped
 from triune.schedules import PositiveSchedule, Schedule
 from triune.types import LossTerm, TermValues
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from triune.events import Event
     from triune.examples import Examples
     from triune.spaces import OutputSpace
     from triune.types import Batch, Outputs, Step
@@ -33,8 +35,9 @@ if TYPE_CHECKING:
 SHARE = 0.1
 """How much one step's marginals count in the running ones: a batch alone is too small to hold every class."""
 
-GUESSED = 0.3
-"""The floor under a prior that is taken from labels which seem to have been drawn evenly."""
+GUESSED = 0.1
+"""The floor under a prior that is taken from labels which seem to have been drawn evenly: against collapse alone, as
+nothing is known of the shares. At 0.3 a class of one message in eight, drawn as one in two, was held above them."""
 EVEN = 1.25
 """The largest count of a label over the smallest, up to which labels seem so."""
 
@@ -57,7 +60,7 @@ class Guarded(BaseModel, frozen=True, extra="forbid"):
         gt=0,
         le=1,
         description="The guard acts on a label whose predicted share falls below this part of the expected one. "
-        "null: 0.3 where the prior may be a guess, as one label of several is right and examples of each are there in "
+        "null: 0.1 where the prior may be a guess, as one label of several is right and examples of each are there in "
         "even numbers (the most frequent at most 1.25 times the rarest), or none is; else 1, which holds marginals at "
         "the prior.",
     )
@@ -113,6 +116,57 @@ class Guard:
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Take the running marginals back."""
         self.running = self._next = state["running"]
+
+
+class MethodGuard:
+    """The guard that a method has over a run, if its settings and the labels allow one, and what it remembers.
+
+    A method makes one, contributes its terms, and hands on what it observes and what checkpoints keep:
+
+    ```python
+    self.guard = MethodGuard()
+    yield from self.guard.terms("rules-prior", self.config, rules.space, train)  # in loss_terms
+    self.guard.observe(event)                                                    # in observe
+    return self.guard.state_dict()                                               # in state_dict, and load_state_dict
+    ```
+    """
+
+    def __init__(self) -> None:
+        """Begin without a guard."""
+        self.found: Guard | None = None
+
+    def made(self, settings: Guarded, space: OutputSpace, train: Examples) -> tuple[Guard | None, str]:
+        """Make the guard, and return it with a sentence on it, as `guard_of` does, for a term of the method's own.
+
+        Raises:
+            PlanError: the stated prior is none.
+        """
+        self.found, said = guard_of(settings, space, train)
+        return self.found, said
+
+    def terms(self, name: str, settings: Guarded, space: OutputSpace, train: Examples) -> Iterator[LossTerm]:
+        """Make the guard, and yield its term, where there is one.
+
+        Raises:
+            PlanError: the stated prior is none.
+        """
+        guard, said = self.made(settings, space, train)
+        if guard:
+            yield guard.term(name, settings.guard, said)
+
+    def observe(self, event: Event) -> None:
+        """Remember the marginals of a step that was done; other events are passed over."""
+        if self.found and isinstance(event, Stepped):
+            self.found.commit()
+
+    def state_dict(self) -> dict[str, object]:
+        """Return what is remembered; nothing without a guard."""
+        return self.found.state_dict() if self.found else {}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take it back."""
+        if self.found:
+            self.found.load_state_dict(state)
 
 
 def guard_of(settings: Guarded, space: OutputSpace, train: Examples) -> tuple[Guard | None, str]:

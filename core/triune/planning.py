@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from triune.alignment import count
 from triune.data import label_set
 from triune.errors import PlanError, listed, nearest
-from triune.hooks import declared, given
+from triune.hooks import given
 from triune.hookspecs import LossComposition, ParameterFreezing, RuleApplication, RunLifecycle
 from triune.optimisation import Group, groups_of
-from triune.types import LossTerm, OnPlateau, ParameterClaim, Seat
+from triune.types import LossTerm, OnPlateau, ParameterClaim
 from triune.windows import plateaus_of, resolve, unclear_phases
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from triune.examples import Examples
     from triune.frozen import Prefix
     from triune.hooks import Hooks
-    from triune.types import JSON, GroundedRules, ModelLayout, Rule
+    from triune.rule_plan import PlannedRule
+    from triune.types import JSON, ModelLayout
 
 Owned = tuple[str, LossTerm]
 DEFAULT_METRIC = "macro_f1"
@@ -76,23 +77,6 @@ class Memory:
     optimizer: int
     activations: int  # of the largest part of a batch, measured on its longest example
     cache: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedRule:
-    """A rule, and where it acts.
-
-    Attributes:
-        name: of the rule.
-        says: its formula.
-        trust: its confidence, or that it is hard.
-        acts: (seat, plugin) for each method that may read it there; none where it is only reported.
-    """
-
-    name: str
-    says: str
-    trust: str
-    acts: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +187,7 @@ def planned_groups(
     problems = [*unclear_phases(plateaus_of(claims)), *windows.problems]
     if not groups and not problems:
         freezing = {owner for owner, claim in claims if claim.trainable is False}
-        cause = f"{listed(map(repr, sorted(freezing)))} freeze them all; leave that out, or let it thaw some"
+        cause = f"all stay frozen by the claims of {listed(map(repr, sorted(freezing)))}; let some of them train"
         problems.append(f"no parameter ever trains: {cause if freezing else 'claims only scale the learning rate'}")
     idle = idle_stretch(groups, total)
     if groups and idle is not None:
@@ -242,68 +226,6 @@ def unwatched(phases: Sequence[OnPlateau], run: Run, data: Data) -> list[str]:
         if one.metric != chosen
     )
     return problems
-
-
-def unconsumed(rules: GroundedRules, hooks: Hooks) -> list[str]:
-    """Return a problem for each rule that is kept from the seats that active methods ask for."""
-    asked = asked_seats(hooks)
-    idle = [rule.name for rule in rules.rules if not rule.seats & asked]
-    if not idle or not asked:
-        return []
-    return [
-        f"nothing reads rule {listed(map(repr, idle), 5)}: no active method asks for rules in its seats; "
-        "name a rule method under methods that does, or leave the rules out"
-    ]
-
-
-def only_reported(rules: GroundedRules, hooks: Hooks) -> list[str]:
-    """Return a note where rules act nowhere, because no method asks for any."""
-    if not len(rules) or asked_seats(hooks):
-        return []
-    return [
-        f"no active method asks for rules: {count(len(rules), 'rule')} only in the report, which says how far rules "
-        "are kept"
-    ]
-
-
-def asked_seats(hooks: Hooks) -> frozenset[Seat]:
-    """Return the seats in which active methods read rules."""
-    return frozenset(seat for seats in seats_of(hooks).values() for seat in seats)
-
-
-def seats_of(hooks: Hooks) -> dict[str, frozenset[Seat]]:
-    """Return the seats in which each active method reads rules, by its name."""
-    deciding = {
-        Seat.LABELS: hooks.implementers(RuleApplication.label_examples),
-        Seat.STRUCTURE: hooks.implementers(RuleApplication.constrain_outputs),
-    }
-    found = {}
-    for name, plugin in hooks.plugins.items():
-        own = {Seat(seat) for seat in declared(plugin, "seats")} | {
-            seat for seat, who in deciding.items() if name in who
-        }
-        if own:
-            found[name] = frozenset(own)
-    return found
-
-
-def planned_rules(rules: Iterable[Rule], hooks: Hooks) -> tuple[PlannedRule, ...]:
-    """Return each rule with the methods that may read it; only a hard one gives outputs their structure."""
-    methods = seats_of(hooks)
-    return tuple(
-        PlannedRule(
-            rule.name,
-            str(rule.then),
-            "hard" if rule.hard else f"{rule.confidence:g}",
-            tuple(
-                (seat.value, name)
-                for name, seats in methods.items()
-                for seat in sorted(seats & rule.seats, key=list(Seat).index)
-                if rule.hard or seat is not Seat.STRUCTURE
-            ),
-        )
-        for rule in rules
-    )
 
 
 FEW, COARSE = 50, 0.05

@@ -29,12 +29,9 @@ from triune.planning import (
     Steps,
     checked,
     contested,
-    only_reported,
     planned_groups,
-    planned_rules,
     planned_terms,
     table_of,
-    unconsumed,
     unsteady,
     unwatched,
 )
@@ -42,6 +39,7 @@ from triune.prefixes import prefix_of
 from triune.probe import Probe, probe
 from triune.processes import ALONE, World
 from triune.rule_files import read_files
+from triune.rule_plan import only_reported, planned_rules, unconsumed
 from triune.types import RunLength
 from triune.windows import plateaus_of
 
@@ -58,7 +56,8 @@ if TYPE_CHECKING:
     from triune.frozen import Prefix
     from triune.objective import Objective
     from triune.optimisation import Group
-    from triune.types import JSON, GroundedRules
+    from triune.planning import Owned
+    from triune.types import JSON, GroundedRules, ParameterClaim
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +97,8 @@ def prepare(
     watch = watch_of(run, hooks, examples, train, opened.bundle.space)
     tables = {split: table_of(data, split, examples[split]) for split in data.splits}  # as they came
     examples = {**examples, "train": train}
-    owned_terms = hooks.collect(
-        LossComposition.loss_terms, run=run, rules=rules, layout=opened.layout, train=train, bundle=opened.bundle
-    )
-    terms, term_problems = planned_terms(owned_terms)
     steps = steps_of(run, order_of(run.config.training, train).per_epoch)
-    length = RunLength(steps.total, steps.per_epoch)
-    claims = hooks.collect(ParameterFreezing.claim_parameters, run=run, layout=opened.layout, length=length)
-    groups, claim_problems = planned_groups(opened.layout, claims, steps.total, steps.per_epoch)
-    checked([*term_problems, *claim_problems, *unwatched(plateaus_of(claims), run, data), *unconsumed(rules, hooks)])
+    terms, claims, groups = _declared(opened, data, rules, train, steps)
     objective = objective_of(opened, rules, terms)
     seen = _probed(objective, train, opened)
     prefix, prefix_notes = prefix_of(opened, examples, groups, steps, folder)
@@ -145,6 +137,26 @@ def prepare(
         acting=planned_rules(opened.rules, hooks),
     )
     return Prepared(opened, data, rules, examples, objective, plan, watch, activations)
+
+
+def _declared(
+    opened: Opened, data: Data, rules: GroundedRules, train: Examples, steps: Steps
+) -> tuple[dict[str, Owned], Sequence[tuple[str, ParameterClaim]], tuple[Group, ...]]:
+    """Return the terms that will act, what plugins claim, and which parameters train and when.
+
+    Raises:
+        PlanError: with all that is wrong with them.
+    """
+    run, hooks = opened.run, opened.hooks
+    owned = hooks.collect(
+        LossComposition.loss_terms, run=run, rules=rules, layout=opened.layout, train=train, bundle=opened.bundle
+    )
+    terms, problems = planned_terms(owned)
+    length = RunLength(steps.total, steps.per_epoch)
+    claims = hooks.collect(ParameterFreezing.claim_parameters, run=run, layout=opened.layout, length=length)
+    groups, more = planned_groups(opened.layout, claims, steps.total, steps.per_epoch)
+    checked([*problems, *more, *unwatched(plateaus_of(claims), run, data), *unconsumed(rules, hooks)])
+    return terms, claims, groups
 
 
 def identity_of(loaded: LoadedConfig, prepared: Prepared) -> str:

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any, cast
 
-from triune.errors import EnvironmentProblem, listed
+from triune.errors import ModelError, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ def tokenizer_of(source: Path, name: str, settings: Mapping[str, object] | None 
         settings: what to set otherwise than it was saved.
 
     Raises:
-        EnvironmentProblem: it is not there, or cannot be read.
+        ModelError: it is not there, or cannot be read.
     """
     from transformers import AutoTokenizer
 
@@ -64,7 +64,7 @@ def network_of(
         dropout: everywhere in the model; None: as it was pretrained.
 
     Raises:
-        EnvironmentProblem: it cannot be read.
+        ModelError: it cannot be read.
     """
     import torch
     from safetensors import SafetensorError
@@ -158,12 +158,12 @@ def quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _unreadable(name: str, source: Path, what: str, error: Exception) -> EnvironmentProblem:
+def _unreadable(name: str, source: Path, what: str, error: Exception) -> ModelError:
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
     if "ignore_mismatched_sizes" in reason:
         reason = "its weights have not the shapes that its config.json says"
     reason = shorten(reason, 200, placeholder=" …").rstrip(".")
-    return EnvironmentProblem(
+    return ModelError(
         f"model {name!r}: the {what} in {source} cannot be read: {reason}; "
         "give a folder that save_pretrained wrote, with its tokenizer"
     )

@@ -113,7 +113,7 @@ def _trail(detail: ErrorDetails, data: object) -> tuple[Keys, Keys | None, str]:
         )
         if inside:
             where, here = (*where, part), here[part]  # type: ignore[index]
-        elif n == last and detail["type"] == "missing" and isinstance(here, Mapping):
+        elif n == last and detail["type"] == "missing":
             where = (*where, part)
         elif part != "[key]" and union is None:
             union, member = where, str(part)

@@ -25,6 +25,7 @@ class Progress:
     caching: float = 0.0  # seconds spent computing frozen blocks once and for all, over all resumes
     spread: bool = False  # whether an evaluation has seen several labels predicted
     collapsed: str = ""  # what was said when one label took over
+    chooser: str = ""  # the plugin that has decided between two models
 
 
 def judged(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Protocol, cast
 
 from triune.catalog import installed, reader_of
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from triune.data import Data
     from triune.evaluation import Evaluation
     from triune.opening import Opened
+    from triune.spaces import OutputSpace
     from triune.types import JSON, Batch, Outputs
 
 SPLIT = "test"
@@ -97,31 +99,73 @@ def measured(folder: Path, source: str | Path | pd.DataFrame, plugins: Mapping[s
     return _found(data, found, metrics)
 
 
-@undisturbed()
 def predicted(folder: Path, source: str | Path | pd.DataFrame, plugins: Mapping[str, object] | None = None) -> Found:
-    """Return the predictions of a finished run for a table; labels that it may have are not looked at.
+    """Return the predictions of a finished run for a table, as a `Predictor` makes them; errors are its own."""
+    return Predictor(folder, plugins).predicted(source)
 
-    A prediction that no rule takes part in needs neither the rules nor the columns that they ask for. Of a folder that
-    holds several finished runs it is the mean of what they believe.
 
-    Raises:
-        OutputError: several runs do not belong together.
-        RuleError: rules take part, and are no longer those of the run.
+class Predictor:
+    """A finished run, or several as one, kept open: it predicts tables one after another and loads its model once.
+
+    A prediction that no rule takes part in needs neither the rules nor the columns that they ask for. Where rules do
+    take part, the run is opened anew for each table, since what they say hangs on it. Threads are let in one by one.
     """
-    first, *others = members_of(folder)
-    facts, loaded, finished = _reopened(Folder(first), plugins)
-    constrained = _constrained(loaded)
-    if constrained:
-        check_rule_files(facts.get("rules"), loaded)
-    run, hooks = started(loaded if constrained else _without_rules(loaded), finished=finished)
-    data = _without_labels(_table(source, hooks, run))
-    opened = (build if constrained else build_model)(run, hooks, data)
-    nothing = GroundedRules((), {SPLIT: _nowhere(len(data.splits[SPLIT]))}, space=finished.space)
-    rules = opened.grounded(data) if constrained else nothing
-    each = [_outputs_of(opened, rules), *(_of_member(one, plugins, data, rules) for one in others)]
-    outputs_of = together(each, finished.space)
+
+    def __init__(self, folder: Path, plugins: Mapping[str, object] | None = None) -> None:
+        """Take the folder of a finished run, or of several, whose mean belief is what is predicted.
+
+        Raises:
+            OutputError: it holds none, or several that do not belong together.
+            RuleError: rules take part, and are no longer those of the run.
+        """
+        self.folder, self.plugins = folder, dict(plugins or {})
+        self._members = members_of(folder)
+        facts, self._loaded, self._finished = _reopened(Folder(self._members[0]), plugins)
+        self._constrained = _constrained(self._loaded)
+        if self._constrained:
+            check_rule_files(facts.get("rules"), self._loaded)
+        self._open: tuple[Opened, ...] = ()  # a member each, once a table has been seen
+        self._one_by_one = Lock()
+
+    @undisturbed()
+    def predicted(self, source: str | Path | pd.DataFrame) -> Found:
+        """Return the predictions for a table; labels that it may have are not looked at.
+
+        Raises:
+            TriuneError: the table cannot be used.
+        """
+        with self._one_by_one:
+            return self._predicted_constrained(source) if self._constrained else self._predicted_free(source)
+
+    def _predicted_free(self, source: str | Path | pd.DataFrame) -> Found:
+        space = self._finished.space
+        run, hooks = (
+            (self._open[0].run, self._open[0].hooks)
+            if self._open
+            else started(_without_rules(self._loaded), finished=self._finished)
+        )
+        data = _without_labels(_table(source, hooks, run))
+        if not self._open:
+            others = (_model_of(one, self.plugins, data) for one in self._members[1:])
+            self._open = (build_model(run, hooks, data), *others)
+        nothing = GroundedRules((), {SPLIT: _nowhere(len(data.splits[SPLIT]))}, space=space)
+        each = [_outputs_of(one, nothing) for one in self._open]
+        return _answered(self._open[0], each, data, space)
+
+    def _predicted_constrained(self, source: str | Path | pd.DataFrame) -> Found:
+        run, hooks = started(self._loaded, finished=self._finished)
+        data = _without_labels(_table(source, hooks, run))
+        opened = build(run, hooks, data)
+        rules = opened.grounded(data)
+        others = (_of_member(one, self.plugins, data, rules) for one in self._members[1:])
+        return _answered(opened, [_outputs_of(opened, rules), *others], data, self._finished.space)
+
+
+def _answered(opened: Opened, each: Sequence[Callable[[Batch], Outputs]], data: Data, space: OutputSpace) -> Found:
+    """Return what several say together of a table; rules are not reported on."""
     examples, index = encode(opened.bundle, data)[SPLIT], data.splits[SPLIT].index
-    found = report_split(outputs_of, examples, index, run, finished.space, nothing)
+    nothing = GroundedRules((), {SPLIT: _nowhere(len(index))}, space=space)
+    found = report_split(together(each, space), examples, index, opened.run, space, nothing)
     return _found(data, found, found.metrics)
 
 
@@ -164,9 +208,13 @@ def _of_member(
     member: Path, plugins: Mapping[str, object] | None, data: Data, rules: GroundedRules
 ) -> Callable[[Batch], Outputs]:
     """Return the outputs of one more run of those that are asked together: its model under the same rules."""
+    return _outputs_of(_model_of(member, plugins, data), rules)
+
+
+def _model_of(member: Path, plugins: Mapping[str, object] | None, data: Data) -> Opened:
     _, loaded, finished = _reopened(Folder(member), plugins)
     run, hooks = started(loaded if _constrained(loaded) else _without_rules(loaded), finished=finished)
-    return _outputs_of(build_model(run, hooks, data), rules)
+    return build_model(run, hooks, data)
 
 
 def spread_of(members: Sequence[Mapping[str, JSON]]) -> dict[str, JSON]:

@@ -158,6 +158,32 @@ class Except(Selector):
         return f"~({inside})" if isinstance(self.inner, Both | Either) else f"~{inside}"
 
 
+def idle_parts(selector: Selector, layout: ModelLayout) -> list[Selector]:
+    """Return a selector that takes nothing, or the names, owners and blocks joined in it that do not exist.
+
+    That there is no head, or that no method brought anything, is no mistake of who joins it to what there is.
+    """
+    if not layout.where(selector):
+        return [selector]
+    return [
+        part
+        for part in _joined(selector)
+        if not isinstance(part, Brought | Head | Outside | Both) and not layout.where(part)
+    ]
+
+
+def _joined(selector: Selector) -> list[Selector]:
+    """Return what is joined by `|`, and blocks that are left out."""
+    match selector:
+        case Either(left, right):
+            return [*_joined(left), *_joined(right)]
+        case Both(left, right):
+            return [part for side in (left, right) for part in _joined(side) if isinstance(part, Depth)]
+        case Except(inner):
+            return [part for part in _joined(inner) if isinstance(part, Depth)]
+    return [selector]
+
+
 def _inside(selector: Selector) -> str:
     return f"({selector!r})" if isinstance(selector, Either) else repr(selector)
 

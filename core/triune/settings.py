@@ -149,7 +149,8 @@ class Training(BaseModel):
     report: Literal["full", "without-texts", "off"] = Field(
         "full",
         description="What the run shows of itself in report.html: all; all but the texts of the examples on which "
-        "rules, labels and model disagree; or nothing, and then predictions.jsonl is not written either.",
+        "rules, labels and model disagree or a training label is in doubt; or nothing, and then predictions.jsonl is "
+        "not written either.",
     )
 
     @field_validator("accumulate")

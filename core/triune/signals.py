@@ -21,6 +21,10 @@ class Interrupted(KeyboardInterrupt):
         self.exit_code = 128 + number
 
 
+class Hurried(Interrupted):
+    """The run was asked twice, and left amid what it did: the last checkpoint is what is saved."""
+
+
 class Listener:
     """Whether somebody asked the run to stop."""
 
@@ -30,9 +34,13 @@ class Listener:
         self._stop = stop
 
     def hear(self, number: int, frame: FrameType | None) -> None:
-        """Note the signal; a second one leaves at once."""
+        """Note the signal; a second one leaves at once, and saves nothing: amid a step there is no one moment.
+
+        Raises:
+            Hurried: a signal was heard before.
+        """
         if self.heard is not None:
-            raise Interrupted(number)
+            raise Hurried(number)
         self.heard = number
 
     def obey(self) -> None:

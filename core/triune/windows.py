@@ -14,12 +14,14 @@ from fractions import Fraction
 from math import prod
 from typing import TYPE_CHECKING
 
-from triune.errors import listed, nearest
+from triune.errors import count, listed, nearest
+from triune.select import Depth, Owner, idle_parts
 from triune.types import Epochs, OnPlateau
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from triune.select import Selector
     from triune.types import ModelLayout, ParameterClaim, ParameterInfo, When
 
 Owned = tuple[str, "ParameterClaim"]
@@ -62,6 +64,17 @@ class Windows:
     told: dict[str, tuple[int, ...]]
 
 
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """Two claims that meet in one parameter, of which one trains it and one freezes it."""
+
+    parameter: str
+    trains: Owned
+    freezes: Owned
+    start: int
+    stop: int
+
+
 def resolve(
     layout: ModelLayout, claims: Sequence[Owned], total: int, per_epoch: int, ended: Sequence[int] | None = None
 ) -> Windows:
@@ -81,19 +94,19 @@ def resolve(
     marks = dict(zip(ends, phases, strict=True)) if ended is None else {}
     edges = sorted({0, total, *(edge for *_, start, stop in spans for edge in (start, stop) if 0 <= edge <= total)})
     found: dict[str, tuple[Window, ...]] = {}
-    conflicts: dict[str, str] = {}
+    clashes: list[Clash] = []
     for parameter in layout.parameters:
         mine = [one for one in spans if one[1].where.takes(parameter, layout)]
         pieces: list[Window] = []
         for start, stop in itertools.pairwise(edges):
             active = [(owner, claim) for owner, claim, begin, end in mine if begin <= start < end]
-            window, conflict = _piece(parameter, active, start, stop, marks)
-            if conflict:
-                conflicts.setdefault(conflict.split(" at ")[0], conflict)
+            window, clash = _piece(parameter, active, start, stop, marks)
+            if clash:
+                clashes.append(clash)
             if window:
                 pieces = _extended(pieces, window)
         found[parameter.name] = tuple(pieces)
-    return Windows(found, (*problems, *conflicts.values()), _told(layout, claims))
+    return Windows(found, (*problems, *_told_once(clashes)), _told(layout, claims))
 
 
 def plateaus_of(claims: Sequence[Owned]) -> tuple[OnPlateau, ...]:
@@ -144,13 +157,11 @@ def _span(claim: ParameterClaim, total: int, per_epoch: int, ends: Sequence[int]
 
 
 def _faults(layout: ModelLayout, owner: str, claim: ParameterClaim, start: int, stop: int, total: int) -> list[str]:
-    problems = []
-    if not layout.where(claim.where):
-        names = [one.name for one in layout.parameters]
-        problems.append(
-            f"plugin {owner!r} claims {claim.where!r}, which matches none of {len(names)} parameters"
-            f"{nearest(getattr(claim.where, 'glob', ''), names)}; they are named like {listed(names[:3])}"
-        )
+    problems = [
+        f"plugin {owner!r} claims {part!r}, which matches none of {len(layout.parameters)} parameters"
+        f"{_what_there_is(layout, part)}"
+        for part in idle_parts(claim.where, layout)
+    ]
     if not (0 <= start < stop) or start >= total:
         problems.append(
             f"plugin {owner!r} claims {claim.where!r} from step {start} to {stop}, and the run has steps 0 to {total}: "
@@ -163,25 +174,55 @@ def _faults(layout: ModelLayout, owner: str, claim: ParameterClaim, start: int, 
     return problems
 
 
+def _what_there_is(layout: ModelLayout, part: Selector) -> str:
+    names = [one.name for one in layout.parameters]
+    match part:
+        case Depth():
+            return f"; the model has {count(layout.blocks, 'block')}" + (", counted from 0" if layout.blocks else "")
+        case Owner(plugin):
+            owners = sorted({one.owner for one in layout.parameters})
+            return f"{nearest(plugin, owners)}; they belong to {listed(owners)}"
+        case _:
+            return f"{nearest(getattr(part, 'glob', ''), names)}; they are named like {listed(names[:3])}"
+
+
+def _told_once(clashes: Sequence[Clash]) -> list[str]:
+    """Return a sentence for each two plugins that meet, or for each two claims of one plugin."""
+    met: dict[tuple[object, ...], list[Clash]] = {}
+    for one in clashes:
+        (trainer, wanted), (freezer, refused) = one.trains, one.freezes
+        claims = (repr(wanted.where), repr(refused.where)) if trainer == freezer else ()
+        met.setdefault((trainer, freezer, *claims), []).append(one)
+    return [
+        _sentence(min(several, key=lambda one: one.start), len({one.parameter for one in several}) - 1)
+        for several in met.values()
+    ]
+
+
+def _sentence(first: Clash, more: int) -> str:
+    (trainer, wanted), (freezer, refused) = first.trains, first.freezes
+    others = f", and {count(more, 'parameter')} more" if more else ""
+    return (
+        f"plugin {trainer!r} trains {wanted.where!r} and plugin {freezer!r} freezes {refused.where!r}: both take "
+        f"{first.parameter!r} at steps {first.start}–{first.stop}{others}; leave one of the methods out, narrow its "
+        "selector, or mark its claim as a default"
+    )
+
+
 def _piece(
     parameter: ParameterInfo, active: Sequence[Owned], start: int, stop: int, marks: Mapping[int, OnPlateau]
-) -> tuple[Window | None, str]:
+) -> tuple[Window | None, Clash | None]:
     firm = [one for one in active if not one[1].default]
     training = [one for one in firm if one[1].trainable is True]
     freezing = [one for one in firm if one[1].trainable is False]
     if training and freezing:
-        (trainer, wanted), (freezer, refused) = training[0], freezing[0]
-        return None, (
-            f"plugin {trainer!r} trains {wanted.where!r} and plugin {freezer!r} freezes {refused.where!r}: both take "
-            f"{parameter.name!r} at steps {start}–{stop}; leave one of the "
-            "methods out, narrow its selector, or mark its claim as a default"
-        )
+        return None, Clash(parameter.name, training[0], freezing[0], start, stop)
     ruling = training or freezing or [one for one in active if one[1].trainable is not None]
     if not ruling or any(claim.trainable is False for _, claim in ruling):
-        return None, ""
+        return None, None
     scaling = [one for one in active if one[1].trainable is None and not (one[1].default and firm)]
     scale = prod(claim.lr_scale for _, claim in (*ruling, *scaling))
-    return Window(start, stop, scale, marks.get(start), marks.get(stop)), ""
+    return Window(start, stop, scale, marks.get(start), marks.get(stop)), None
 
 
 def _extended(pieces: list[Window], window: Window) -> list[Window]:

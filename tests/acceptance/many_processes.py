@@ -19,7 +19,7 @@ from tests.core.test_engine import Draws, Gradual
 from tests.core.test_objective import confident, marginals_at
 from tests.support import All, Tables, ToyTask, config, table
 from triune import LossTerm, TermValues, hookimpl
-from triune.events import Stepped
+from triune.events import Finished, Stepped
 from triune.processes import joined
 from triune.signals import Interrupted
 
@@ -122,14 +122,19 @@ class Private:
 
 
 class Keeps:
-    """Keep the model to look at it."""
+    """Keep the weights that training ends with, before the first process folds adapters into what it writes."""
 
     @hookimpl
     def adapt_model(self, model):
         self.model = model
 
+    @hookimpl
+    def observe(self, event):
+        if isinstance(event, Finished):
+            self.weights = {name: one.detach().clone() for name, one in self.model.named_parameters()}
+
     def leave(self, path):
-        save_file({name: one.detach().contiguous() for name, one in self.model.named_parameters()}, path)
+        save_file(self.weights, path)
 
 
 CASES = {
@@ -157,16 +162,51 @@ def toy(name, methods, training, task, folder, resume=None):
     return keeps
 
 
-def on_text(folder, model):
-    """Go through a small BERT layer by layer, its frozen blocks kept on the disk."""
+LAYERS = {"use": "layer-by-layer", "phase_epochs": 1}
+PLATEAUS = {"use": "layer-by-layer", "phase_patience": 1}
+BEST = {"keep_best": True, "evaluate_every": 1, "validation": 0.3, "epochs": 8}
+DUAL = {"use": "hybrid", "balance": {"use": "dual", "at_most": 0.05, "rate": 20}}
+
+TEXTS = {
+    "text": ([LAYERS], {"cache": "disk"}),
+    "text, kept in memory": ([LAYERS], {"cache": "ram"}),
+    "phases by plateaus": ([PLATEAUS], {**BEST, "cache": "ram"}),
+    "adapters": ([{"use": "lora", "dropout": 0}], {"accumulate": 2}),
+    "rules, balanced, beside baselines": (["end-to-end", DUAL], {**BEST, "epochs": 2, "baselines": True}),
+    "rules on text without labels": (["end-to-end", "self-training"], {"labelled_share": 0.5, "epochs": 2}),
+}
+"""What a small BERT does."""
+
+
+def write_text(place):
+    """Write down what the small BERT learns from."""
+    for name, count in (("train", 13), ("test", 6), ("unlabelled", 8)):
+        rows = [f"{word} {n} {count},{word}" for n in range(count) for word in ("parcel", "refund")]
+        head, rows = ("text", [row.split(",")[0] for row in rows]) if name == "unlabelled" else ("text,label", rows)
+        (place / f"{name}.csv").write_text("\n".join([head, *rows]) + "\n")
+    (place / "rules.yaml").write_text(
+        "rules:\n"
+        "- {name: parcels, when: {contains: parcel}, then: parcel, confidence: 0.9}\n"
+        "- {name: even, when: {regex: '[02468] '}, then: refund, confidence: 0.7}\n"
+    )
+
+
+def on_text(name, methods, training, folder, model):
+    """Do a run of a small BERT; leave this process's weights."""
     keeps = Keeps()
+    data = {"use": "table", "train": str(folder / "train.csv"), "test": str(folder / "test.csv")}
+    if "self-training" in methods:
+        data["unlabelled"] = str(folder / "unlabelled.csv")
+    still = {"learning_rate": 0.001, "threads": 1, "device": "cpu", "report": "off", "baselines": False}
     settings = {
         "task": {"use": "text-classification", "model": str(model)},
-        "data": {"use": "table", "train": str(folder / "train.csv")},
-        "methods": [{"use": "layer-by-layer", "phase_epochs": 1}, "keeps"],
-        "training": {**SETTINGS, "epochs": 4, "learning_rate": 0.001, "threads": 1, "device": "cpu", "cache": "disk"},
+        "data": data,
+        "methods": [*methods, "keeps"],
+        "training": {**SETTINGS, **still, "epochs": 4, **training},
     }
-    triune.run(settings, plugins={"keeps": keeps}, output=folder / "text")
+    if name.startswith("rules"):
+        settings["rules"] = [{"use": "rule-file", "path": str(folder / "rules.yaml")}]
+    triune.run(settings, plugins={"keeps": keeps}, output=folder / name)
     return keeps
 
 
@@ -184,12 +224,12 @@ def main(folder, model):
         place = folder / f"of-{world.size}"
         if world.leads:
             place.mkdir()
-            rows = "\n".join(f"{word} {n},{word}" for n in range(13) for word in ("parcel", "refund"))
-            (place / "train.csv").write_text(f"text,label\n{rows}\n")
+            write_text(place)
         world.exchange(None)
         for name, (methods, training, task) in CASES.items():
             toy(name, methods, training, task, place).leave(place / f"{name}-{world.rank}.safetensors")
-        on_text(place, model).leave(place / f"text-{world.rank}.safetensors")
+        for name, (methods, training) in TEXTS.items():
+            on_text(name, methods, training, place, model).leave(place / f"{name}-{world.rank}.safetensors")
         drawing = {"draws": True, "accumulate": 2, "checkpoint_every": 1}
         several(world, place, drawing) if world.size > 1 else one(folder, drawing)
 

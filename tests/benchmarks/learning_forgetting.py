@@ -31,7 +31,12 @@ FIRST, SECOND = "trec", "banking"
 FIRST_ROWS = 256
 FISHER_EXAMPLES = 64
 BESIDE: Mapping[str, Mapping[str, object]] = {"anchor": {"head_weight": 0}, "ewc": {}}
-STRENGTHS = {"anchor": (0.1, 1.0, 10.0), "ewc": (1e4, 1e5, 1e6)}
+STRENGTHS: Mapping[str, Sequence[float]] = {
+    "anchor": (0.03, 0.1, 0.3, 1.0, 3.0),
+    "ewc": (1e4, 1e5, 1e6, 1e7),
+    "end-to-end": (0.0,),  # what is lost with neither
+}
+DECIDING = (10, 11)  # seeds on which strengths are tried, none of them of a table
 
 
 def forgetting_side(job: Job, encoder: Path, shared: Path, folder: Path) -> Row:

@@ -27,7 +27,7 @@ from statistics import mean, stdev
 from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from tests.benchmarks.learning_forgetting import BESIDE, FIRST, SECOND, STRENGTHS, forgetting_side
+from tests.benchmarks.learning_forgetting import BESIDE, DECIDING, FIRST, SECOND, STRENGTHS, forgetting_side
 from tests.benchmarks.learning_jobs import METHODS, SETS, Job, encoder_in, triune_side
 from tests.benchmarks.learning_peers import reference_side
 from tests.benchmarks.quality import DATA, DEFAULTS, names_in
@@ -145,19 +145,37 @@ def cost_lines(results: Sequence[Row], methods: Sequence[str]) -> Iterator[str]:
             cells.append(", ".join(f"{times * mean(one):.1f}" if one else "–" for one in means))
         trained = values(results, "trained", side="triune", set="trec", **asked)
         later = {"part": "forgetting", "method": method, "setting": None}
-        kept = [
-            spread(values(results, key, **later)) for key in ("before", "after", "probed_before", "probed", "second")
-        ]
+        kept = [spread(values(results, key, **later)) for key in FORGETTING]
         yield f"| {method} | {cells[0]} | {int(trained[0]) if trained else 0:,} | {' | '.join([*cells[1:], *kept])} |"
 
 
 def setting_lines(results: Sequence[Row], key: str, **asked: object) -> Iterator[str]:
-    """Yield what was measured at the rates, or the strengths, that were tried."""
+    """Yield what was measured at the rates that were tried."""
     found = [one for one in results if one["setting"] is not None and {k: one[k] for k in asked} == asked]
     for method in dict.fromkeys(one["method"] for one in found):
         for name in sorted({one["set"] for one in found}):
             tried = sorted((one["setting"], one[key]) for one in found if (one["method"], one["set"]) == (method, name))
             yield f"{method:<16}{name:<10}{key:<10}" + "  ".join(f"{at:g}: {100 * value:.1f}" for at, value in tried)
+
+
+def strength_lines(results: Sequence[Row]) -> Iterator[str]:
+    """Yield what each strength tried of anchor and ewc loses of the first task, and what the second reaches."""
+    yield f"| strength | {FIRST}, lost | share of what is lost without | {SECOND} |"
+    yield "|---|" + "---:|" * 3
+    none = mean(lost_in(results, "end-to-end", 0.0) or [0.0])
+    for method, strengths in STRENGTHS.items():
+        for one in strengths:
+            if lost := lost_in(results, method, one):
+                second = values(results, "second", part="forgetting", method=method, setting=one)
+                share = f"{100 * mean(lost) / none:.0f} %" if none else "–"
+                yield f"| {method} {one:g} | {spread(lost)} | {share} | {spread(second)} |"
+
+
+def lost_in(results: Sequence[Row], method: str, setting: float) -> list[float]:
+    """Return how much less is known of the first task after the second, seed by seed."""
+    asked = {"part": "forgetting", "method": method, "setting": setting}
+    pairs = zip(values(results, "before", **asked), values(results, "after", **asked), strict=True)
+    return [before - after for before, after in pairs]
 
 
 def jobs_of(asked: argparse.Namespace) -> list[Job]:
@@ -166,7 +184,8 @@ def jobs_of(asked: argparse.Namespace) -> list[Job]:
         tried = [(method, rate) for method in asked.methods for rate in RATES.get(method, ())]
         return [Job("quality", name, m, "triune", SWEPT_SEED, rate) for name in asked.sets for m, rate in tried]
     if asked.strengths:
-        return [Job("forgetting", SECOND, m, "triune", 0, one) for m, ones in STRENGTHS.items() for one in ones]
+        tried = [(method, one) for method, ones in STRENGTHS.items() for one in ones]
+        return [Job("forgetting", SECOND, m, "triune", seed, one) for seed, (m, one) in product(DECIDING, tried)]
     if asked.forgetting:
         methods = [*asked.methods, *BESIDE]
         return [Job("forgetting", SECOND, method, "triune", seed) for seed, method in product(asked.seeds, methods)]
@@ -194,8 +213,7 @@ def main() -> int:
     results = results_in(asked.results)
     print("\n".join([*quality_lines(results, asked.sets, asked.methods), "", *cost_lines(results, asked.methods), ""]))
     print("\n".join(setting_lines(results, "accuracy", part="quality")))
-    for key in ("after", "probed", "second"):
-        print("\n".join(setting_lines(results, key, part="forgetting")))
+    print("\n".join(strength_lines(results)))
     return 0
 
 

@@ -87,6 +87,18 @@ class Job:
     arm: str
 
 
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What all arms share; `labelled_share` is that of batches where there is text without labels, None: half."""
+
+    texts: int = TEXTS
+    batch_size: int = 16
+    labelled_share: float | None = None
+
+
+RECIPE = Recipe()
+
+
 # The rows.
 
 
@@ -133,7 +145,7 @@ class Tables:
     test: pd.DataFrame
 
 
-def tables_of(job: Job) -> Tables:
+def tables_of(job: Job, texts: int = TEXTS) -> Tables:
     """Draw the labelled rows by the seed; the others are text alone."""
     chosen = SETS[job.set]
     written = json.loads((DATA / chosen.folder / "rules.json").read_text(encoding="utf-8"))
@@ -144,7 +156,7 @@ def tables_of(job: Job) -> Tables:
     order = random.Random(job.seed).sample(range(len(rows)), len(rows))
     picked = drawn(rows, order, job.labels)
     taken = set(picked)
-    others = [place for place in order if place not in taken][:TEXTS]
+    others = [place for place in order if place not in taken][:texts]
     parts = [[rows[place] for place in places] for places in (picked, others)]
     train, unlabelled, measured = (table_of(part or rows, written["rules"], labels) for part in (*parts, test))
     train = train if picked else train.iloc[:0]
@@ -181,15 +193,18 @@ def column_rules(table: pd.DataFrame) -> list[object]:
 
 
 def token_rules(rules: Sequence[Row]) -> list[object]:
-    """Return the rules about tokens: what a pattern matches, or a word of a lexicon, is a span of a kind."""
+    """Return the rules about tokens: each token that a pattern matches, or of a lexicon, is of a kind.
+
+    They say nothing of where a span begins: published, they vote for the type of a token.
+    """
     from triune import Rule
     from triune.conditions import SpanRegex, Token
-    from triune.logic import Span
+    from triune.logic import EachIs
 
     return [
         Rule(
             rule["id"],
-            Span(rule["label"]),
+            EachIs(f"*-{rule['label']}"),
             SpanRegex(rule["pattern"]) if rule["pattern"] else Token(*rule["single"]),
             confidence=CONFIDENCE,
         )
@@ -204,21 +219,21 @@ def plugin_of(tables: Tables) -> object:
     return type("Published", (), {"rules": hookimpl(lambda self: tables.rules)})()
 
 
-def run(job: Job, directory: Path) -> Row:
+def run(job: Job, directory: Path, recipe: Recipe = RECIPE) -> Row:
     """Train, and return what was measured on the test rows."""
     import pandas as pd
 
     import triune
 
-    tables = tables_of(job)
+    tables = tables_of(job, recipe.texts)
     train = tables.train
     if job.arm != "learning":
-        times = max(round(len(tables.unlabelled) / max(len(train), 1)), 1)  # half of what is learnt from
-        train = pd.concat([train] * times) if len(train) else train
+        if recipe.labelled_share is None and len(train):  # half of what is learnt from
+            train = pd.concat([train] * max(round(len(tables.unlabelled) / len(train)), 1))
         text = tables.unlabelled.assign(label=None)
         train = pd.concat([train, text], ignore_index=True)
     result = triune.run(
-        configuration(job, tables, directory),
+        configuration(job, tables, directory, recipe),
         data={"train": train, "test": tables.test},
         plugins={"published": plugin_of(tables)},
     )
@@ -246,7 +261,7 @@ def scored(tables: Tables, said: Sequence[str]) -> Mapping[str, float]:
     }
 
 
-def configuration(job: Job, tables: Tables, directory: Path) -> dict[str, object]:
+def configuration(job: Job, tables: Tables, directory: Path, recipe: Recipe = RECIPE) -> dict[str, object]:
     """Say the job in the words of triune."""
     return {
         "task": {"use": SETS[job.set].task, "model": MODEL, "labels": tables.labels},
@@ -256,7 +271,8 @@ def configuration(job: Job, tables: Tables, directory: Path) -> dict[str, object
         "training": {
             "epochs": 100,
             "max_steps": 100,
-            "batch_size": 16,
+            "batch_size": recipe.batch_size,
+            "labelled_share": None if job.arm == "learning" else recipe.labelled_share,
             "learning_rate": 2e-4,
             "max_length": 64,
             "seed": job.seed,
@@ -310,14 +326,14 @@ def read(results: Path) -> dict[Job, Row]:
     return {Job(**one["job"]): one for one in map(json.loads, lines)}
 
 
-def work(jobs: Sequence[Job], results: Path) -> None:
+def work(jobs: Sequence[Job], results: Path, recipe: Recipe = RECIPE) -> None:
     """Do the jobs one after the other; the result of each is a line of the file."""
     for job in jobs:
         if job in read(results):
             continue
         began = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
-            found = run(job, Path(folder))
+            found = run(job, Path(folder), recipe)
         line = json.dumps({"job": asdict(job), **found, "seconds": round(time.monotonic() - began, 1)})
         with results.open("a", encoding="utf-8") as lines:
             lines.write(line + "\n")

@@ -11,10 +11,11 @@ from triune.advising.choosing import chosen, measured
 from triune.advising.findings import above_chance
 from triune.advising.forecast import fitted, forecasts, more_rules
 from triune.advising.heads import Ground, by_labels, head, normalised
-from triune.advising.probing import parts_of, tried, weights_of
+from triune.advising.probing import Trial, parts_of, tried, weights_of
 from triune.advising.voting import Voting
 from triune.advising.ways import PROBES
 from triune.cli import main
+from triune.errors import TriuneError
 from triune.testing import table
 
 RULES = """
@@ -178,6 +179,34 @@ def test_advice_has_frames(project):
     assert set(found.more_labels["kind"]) == {"measured", "forecast"}
     assert found.rules["right"].tolist() == [20, 20]
     assert "train" not in found.config["data"]
+
+
+def test_frames_of_which_there_is_nothing_to_say_have_their_columns(project):
+    _, model = project
+    found = advise("data.csv", rules="rules.yaml", model=model)
+    with_labels = advise("data.csv", model=model)
+    with_rules = advise(table(40).drop(columns="label"), rules="rules.yaml", model=model)
+    for bare, frame in ((with_rules, "ways"), (with_rules, "more_labels"), (with_labels, "rules")):
+        assert getattr(bare, frame).empty
+        assert [*getattr(bare, frame).columns] == [*found.facts[frame][0]]
+    assert with_rules.suspicious["label"].empty
+
+
+def test_a_metric_that_advice_does_not_know_is_refused(project):
+    with pytest.raises(TriuneError, match="metric is 'f1'"):
+        advise("data.csv", model=project[1], metric="f1")
+
+
+def test_a_family_that_is_below_another_within_chance_is_said_to_be_below():
+    parts = parts_of(np.arange(40) % 2, np.arange(40), 1)
+    scores = {"labels": 0.6, "votes": 0.7, "labels and votes": 0.65}
+    spread = np.where(np.arange(len(parts)) % 2, 0.2, -0.2)
+    trials = {
+        name: Trial(score + (spread if name == "votes" else 0 * spread), np.zeros((40, 2)))
+        for name, score in scores.items()
+    }
+    reasons = chosen(measured(trials, parts, set(scores)), trials, parts, 8, 0.5, 1.0).reasons
+    assert any("rules measures alike: hybrid is 5.0 ±" in one and "below it" in one for one in reasons)
 
 
 def test_without_rules_labels_are_the_advice_and_what_to_label_next_is_said(project, capsys):

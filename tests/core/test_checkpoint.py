@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -161,11 +162,12 @@ def test_going_on_from_an_earlier_step_removes_no_sound_checkpoint_for_a_later_d
 
 
 def test_the_best_is_kept_apart_from_the_last(checkpoints):
-    assert checkpoints.best() is None
+    assert checkpoints.best(2) is None
     for step in range(3):
-        checkpoints.save_best(snapshot(step))
         checkpoints.save(snapshot(step + 10))
-    assert same(checkpoints.best(), snapshot(2))
+        checkpoints.save_best(snapshot(step))
+    assert same(checkpoints.best(2), snapshot(2))
+    assert names(checkpoints.folder / "best") == ["step-00000002"]
     assert checkpoints.steps() == [11, 12]
 
 
@@ -184,7 +186,7 @@ def test_the_checkpoint_of_another_run_is_refused(checkpoints):
     checkpoints.save(snapshot(1))
     checkpoints.save_best(snapshot(1))
     other = Checkpoints(checkpoints.folder, identity="two")
-    for read in (other.latest, other.best, lambda: other.load(1)):
+    for read in (other.latest, lambda: other.best(1), lambda: other.load(1)):
         with pytest.raises(
             CheckpointError, match=r"of another run \(identity 'one', not 'two'\).*choose another output folder"
         ):
@@ -274,9 +276,9 @@ def test_when_all_are_damaged_training_does_not_silently_start_again(checkpoints
 
 def test_a_damaged_best_is_refused(checkpoints):
     checkpoints.save_best(snapshot(1))
-    (checkpoints.folder / "best" / "model.safetensors").unlink()
-    with pytest.raises(DamagedCheckpointError, match=r"best: .*model\.safetensors is missing"):
-        checkpoints.best()
+    (checkpoints.folder / "best" / "step-00000001" / "model.safetensors").unlink()
+    with pytest.raises(DamagedCheckpointError, match=r"best/step-00000001: .*model\.safetensors is missing"):
+        checkpoints.best(1)
 
 
 def test_damage_is_logged_when_nobody_asks(tmp_path, caplog):
@@ -333,7 +335,7 @@ def fill_the_disk_once(later):
 WRITERS = {
     "another step": (Checkpoints.save, lambda c: c.latest(), 2),
     "the same step": (Checkpoints.save, lambda c: c.latest(), 1),
-    "the best": (Checkpoints.save_best, lambda c: c.best(), 2),
+    "the best of the same step": (Checkpoints.save_best, lambda c: c.best(1), 1),
 }
 
 
@@ -396,7 +398,7 @@ def save_for_ever(folder, first, acknowledge):
     checkpoints = Checkpoints(folder, "one")
     for step in range(first, first + 100_000):
         checkpoints.save_best(snapshot(step, size=30_000))
-        checkpoints.save(snapshot(step, size=30_000))
+        checkpoints.save(replace(snapshot(step, size=30_000), best=step))
         os.write(acknowledge, step.to_bytes(8, "big"))
 
 
@@ -404,7 +406,6 @@ def test_a_writer_killed_at_any_time_leaves_what_it_acknowledged(tmp_path):
     chance = random.Random(0)
     checkpoints = Checkpoints(tmp_path, "one", on_damage=pytest.fail)
     checkpoints.save(snapshot(0, size=30_000))
-    checkpoints.save_best(snapshot(0, size=30_000))
     step, interrupted = 0, 0
     for _ in range(30):
         reader, writer = os.pipe()
@@ -417,16 +418,15 @@ def test_a_writer_killed_at_any_time_leaves_what_it_acknowledged(tmp_path):
         while told := os.read(reader, 8):
             acknowledged = int.from_bytes(told, "big")
         os.close(reader)
-        last, best = checkpoints.latest(), checkpoints.best()
-        assert last.step >= acknowledged > step
-        assert best.step >= acknowledged
+        last = checkpoints.latest()
+        assert last.step == last.best >= acknowledged > step
         assert same(last, snapshot(last.step, size=30_000))
-        assert same(best, snapshot(best.step, size=30_000))
-        interrupted += any(name.startswith(".") for name in names(tmp_path))
+        assert same(checkpoints.best(last.best), snapshot(last.best, size=30_000))
+        interrupted += bool(list(tmp_path.rglob(".*")))
         step = last.step
     assert interrupted > 5  # else the kills came between two writes and show nothing
     checkpoints.save(snapshot(step + 1))
-    assert not [name for name in names(tmp_path) if name.startswith(".")]
+    assert not list(tmp_path.rglob(".*"))
 
 
 def test_reading_disturbs_no_writer(checkpoints):
@@ -434,7 +434,7 @@ def test_reading_disturbs_no_writer(checkpoints):
     temporary = checkpoints.folder / ".step-00000002.0123abcd.triune-tmp"
     temporary.mkdir()
     assert checkpoints.latest().step == 1
-    assert checkpoints.best() is None
+    assert checkpoints.best(2) is None
     assert temporary.is_dir()
 
 

@@ -67,6 +67,7 @@ def test_a_plugin_that_does_not_decide_leaves_it_to_the_metric(tmp_path):
     run(tmp_path / "a", "remembers", remembers=found[0])
     run(tmp_path / "b", "remembers", "chooses", remembers=found[1], chooses=Chooses(lambda metrics, best: None))
     assert ended(tmp_path / "a")["best_step"] == ended(tmp_path / "b")["best_step"]
+    assert ended(tmp_path / "b")["chosen_by"] == "macro_f1 on the validation table"
     assert same(weights(found[0].model), weights(found[1].model))
 
 

@@ -100,6 +100,21 @@ def test_what_is_mistyped_is_told_in_a_line_and_nothing_is_written(project, tmp_
     assert not (tmp_path / "found").exists()
 
 
+def test_what_is_in_the_folder_already_is_told_by_the_name_that_the_user_gave_it(project, tmp_path, capsys):
+    folder = tmp_path / "found"
+    one = ["--strategies", "end-to-end", "--seeds", "1"]
+    assert main(words(project, folder, *one)) == 0
+    assert main(words(project, folder, *one, "--set", "training.learning_rate=0.01")) == 2
+    said = capsys.readouterr().err
+    assert f"output {str(folder)!r} holds a comparison of another configuration" in said and "end-to-end" in said
+    inside = tmp_path / "other" / "runs" / "end-to-end" / "seed-42" / "mine.txt"
+    inside.parent.mkdir(parents=True)
+    inside.touch()
+    assert main(words(project, tmp_path / "other", *one)) == 2
+    said = capsys.readouterr().err
+    assert f"output {str(tmp_path / 'other')!r}: something" in said and inside.exists()
+
+
 def start(project, folder):
     command = [
         sys.executable,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import sys
 
@@ -105,6 +106,14 @@ def test_all_arms_have_as_many_steps(whole):
     found, _ = whole
     assert {arm["steps"] for arm in found.facts["arms"]} == {2 * 5}  # 36 examples left, 8 a step
     assert found.result("all", 42).facts["ended"]["of"] == 10
+
+
+def test_memory_that_cannot_be_told_apart_is_said_to_be_shared(whole, tmp_path, monkeypatch):
+    shutil.copytree(whole[0].folder, tmp_path / "compared")
+    assert not [note for note in whole[0].facts["notes"] if note.startswith("memory")]
+    monkeypatch.setattr("triune.comparing.recording.forget_memory", lambda: False)
+    found = compared(tmp_path)
+    assert [note for note in found.facts["notes"] if note.startswith("memory")]
 
 
 def test_the_frames_hold_what_the_runs_wrote(whole):

@@ -262,6 +262,40 @@ def test_a_run_that_is_stopped_amid_an_evaluation_does_it_over(tmp_path, monkeyp
     assert evaluations("broken") == evaluations("whole")
 
 
+class StopsTwiceAmidStep:
+    """Send two signals while weights are half moved, once."""
+
+    def __init__(self, at=None):
+        self.at = at
+
+    @hookimpl
+    def build_optimizer(self, groups):
+        import signal
+
+        from triune.optimisation import adamw
+
+        steps, optimizer = [], adamw(groups)
+
+        def twice(*_):
+            steps.append(1)
+            if len(steps) == self.at:
+                signal.raise_signal(signal.SIGTERM)
+                signal.raise_signal(signal.SIGTERM)
+
+        optimizer.register_step_post_hook(twice)
+        return optimizer
+
+
+def test_a_second_signal_leaves_at_once_and_saves_no_half_done_step(tmp_path):
+    training = {"checkpoint_every": 3}
+    trained(tmp_path, "stops", stops=StopsTwiceAmidStep(), training=training, name="whole")
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path, "stops", stops=StopsTwiceAmidStep(5), training=training, name="broken")
+    assert [one.name for one in (tmp_path / "broken" / "checkpoints").glob("step-*")] == ["step-00000003"]
+    trained(tmp_path, "stops", stops=StopsTwiceAmidStep(), training=training, name="broken", resume="auto")
+    assert same(final(tmp_path, "broken"), final(tmp_path, "whole"))
+
+
 def test_what_a_plugin_makes_on_its_first_evaluation_can_be_learnt_with():
     from triune.evaluation import answers_of
     from triune.examples import Examples, Ragged

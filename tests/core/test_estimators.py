@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -109,6 +110,23 @@ def test_it_predicts_the_same_in_another_process_from_its_pickle(fitted, tmp_pat
     code = f"import pickle; print(pickle.load(open({str(file)!r}, 'rb')).predict_proba({NEW!r}).tolist())"
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
     assert np.allclose(eval(done.stdout), fitted.predict_proba(NEW), atol=1e-6)
+
+
+def test_the_model_is_loaded_once_and_neither_pickled_nor_kept_over_a_refit(tiny_model, monkeypatch):
+    from triune import reopened
+
+    loads, build = [], reopened.build_model
+    monkeypatch.setattr(reopened, "build_model", lambda *given: loads.append(1) or build(*given))
+    model = estimator(tiny_model, training={**QUICK, "max_steps": 2}).fit(TEXTS, LABELS)
+    first, size = model.predict_proba(NEW), len(pickle.dumps(model))
+    with ThreadPoolExecutor(4) as threads:
+        assert all((one == first).all() for one in threads.map(model.predict_proba, [NEW] * 8))
+    assert model.predict_proba(TEXTS).shape == (24, 2) and len(loads) == 1
+    assert len(pickle.dumps(model)) == size
+    again = pickle.loads(pickle.dumps(model))
+    assert (again.predict_proba(NEW) == first).all() and len(loads) == 2
+    model.set_params(training__learning_rate=1e-1).fit(TEXTS, LABELS)
+    assert (model.predict_proba(NEW) != first).any() and len(loads) == 3
 
 
 def test_the_same_seed_gives_the_same_model_and_another_one_another(tiny_model, fitted):

@@ -7,7 +7,8 @@ import torch
 from tests.support import encode, table
 from triune import Data, Outputs, Step
 from triune.errors import PlanError
-from triune.guard import SHARE, Guard, Guarded, guard_of
+from triune.events import Evaluated, Stepped
+from triune.guard import SHARE, Guard, Guarded, MethodGuard, guard_of
 from triune.spaces import Binaries, Categorical, Tags
 
 SPACE = Categorical(("cold", "warm"))
@@ -30,7 +31,7 @@ def test_the_prior_is_that_of_the_labels_with_one_added_to_each():
 
 def test_without_labels_it_is_uniform_for_a_choice_and_none_for_separate_labels():
     guard, said = guard_of(Guarded(), SPACE, examples(0))
-    assert (guard.prior.tolist(), guard.floor) == ([0.5, 0.5], 0.3) and "a guess" not in said
+    assert (guard.prior.tolist(), guard.floor) == ([0.5, 0.5], 0.1) and "a guess" not in said
     for space in (Binaries(("cold", "warm")), Tags(("cold", "warm"))):
         guard, said = guard_of(Guarded(), space, examples(0))
         assert guard is None and "state how often each label holds" in said
@@ -76,7 +77,7 @@ def test_below_the_floor_alone_a_label_is_pushed_up():
 
 
 @pytest.mark.parametrize(
-    ("settings", "floor"), [({}, 0.3), ({"prior": {"cold": 0.9, "warm": 0.1}}, 1.0), ({"guard_floor": 0.5}, 0.5)]
+    ("settings", "floor"), [({}, 0.1), ({"prior": {"cold": 0.9, "warm": 0.1}}, 1.0), ({"guard_floor": 0.5}, 0.5)]
 )
 def test_a_stated_prior_is_held_and_one_from_even_labels_is_a_guess(settings, floor):
     assert guard_of(Guarded(**settings), SPACE, examples())[0].floor == floor
@@ -100,3 +101,24 @@ def test_it_is_least_at_the_prior_and_remembers_only_steps_that_were_done():
     other = Guard(np.asarray([0.8, 0.2], dtype=np.float32), SPACE)
     other.load_state_dict(guard.state_dict())
     assert torch.equal(other.running, guard.running)
+
+
+def test_a_method_has_its_guard_remember_the_steps_that_it_observes_and_keep_them():
+    first, second = MethodGuard(), MethodGuard()
+    for one in (first, second):
+        assert [term.name for term in one.terms("prior", Guarded(), SPACE, examples())] == ["prior"]
+    first.found.divergence(STEP, torch.tensor([0.9, 0.1]))
+    first.observe(Evaluated(STEP, "valid", {}, True))
+    assert torch.equal(first.state_dict()["running"], first.found.prior)
+    first.observe(Stepped(STEP, 0.0, {}, (), 2, 0.0))
+    assert not torch.equal(first.state_dict()["running"], first.found.prior)
+    second.load_state_dict(first.state_dict())
+    assert torch.equal(second.found.running, first.found.running)
+
+
+def test_a_method_without_a_guard_contributes_and_keeps_nothing():
+    none = MethodGuard()
+    assert not list(none.terms("prior", Guarded(guard=0), SPACE, examples()))
+    none.observe(Stepped(STEP, 0.0, {}, (), 2, 0.0))
+    none.load_state_dict(none.state_dict())
+    assert none.state_dict() == {}

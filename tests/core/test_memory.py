@@ -50,6 +50,16 @@ print(before, peak_resident_bytes())
 """
 
 
+ANEW = """
+from triune.memory import forget_peak, peak_resident_bytes
+large = bytearray(b"x") * (100 * 2**20)
+high = peak_resident_bytes()
+del large
+assert forget_peak()
+print(high, peak_resident_bytes())
+"""
+
+
 def told(program, **options):
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, **options)
     return [int(word) for word in done.stdout.split()]
@@ -89,6 +99,12 @@ def test_a_c_library_without_mallopt_is_left_alone(monkeypatch):
 def test_the_peak_stays_when_the_memory_is_gone():
     before, after = told(PEAK)
     assert after - before > 90 * MIB
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_the_peak_is_counted_anew_once_it_is_forgotten():
+    high, anew = told(ANEW)
+    assert high - anew > 90 * MIB
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")

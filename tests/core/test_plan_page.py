@@ -8,10 +8,11 @@ import pytest
 import triune
 from tests import support
 from tests.support import Tables, config, plugins, table
-from triune import Label, Rule, Seat, hookimpl, plan
+from triune import Label, ParameterClaim, Rule, Seat, hookimpl, plan
 from triune.alignment import aligned, bar, duration, shortened, size
 from triune.files import json_bytes
 from triune.plan_page import as_json, brief, page
+from triune.select import Depth, Head
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +32,23 @@ def test_the_page_names_all_that_a_run_does(toy):
     ):  # fmt: skip
         assert part in said, part
     assert str(toy) == said
+
+
+class Thaws:
+    @hookimpl
+    def claim_parameters(self):
+        yield ParameterClaim(Head(), True)
+        yield ParameterClaim(Depth(0), True, start=3)
+
+
+@pytest.mark.parametrize(("method", "stopping", "said"), [
+    (Thaws(), {}, True), (Thaws(), None, False), (support.All(), {}, False),
+])  # fmt: skip
+def test_that_a_run_may_stop_before_the_last_part_thaws_is_on_the_page(method, stopping, said):
+    given = {**plugins(all=method), "mine": method}
+    del given["all"]
+    found = plan(config("mine", early_stopping=stopping), plugins=given)
+    assert ("before step 3, at which the last part thaws: training.early_stopping: null" in page(found)) is said
 
 
 def test_the_page_shows_every_note(toy):

@@ -281,7 +281,7 @@ def test_records_say_what_the_rule_report_counts(run):
 
 
 def test_texts_are_kept_of_disagreements_alone(run):
-    records = read_records(run.folder / "predictions.jsonl")
+    records = [one for one in read_records(run.folder / "predictions.jsonl") if one.split != "train"]
     assert all((one.text is not None) == (kind_of(one) is not None) for one in records)
     assert any(one.text is not None for one in records)
 
@@ -435,6 +435,16 @@ def test_a_comparison_in_a_folder_is_drawn_by_the_same_command(tmp_path, capsys)
     (tmp_path / "comparison.json").write_text(json.dumps(COMPARISON))
     assert main(["report", str(tmp_path)]) == 0
     assert page_of((tmp_path / "report.html").read_text())
+
+
+def test_a_comparison_that_was_interrupted_is_told_with_how_to_go_on(tmp_path, capsys):
+    for name, file in (("a/seed-1", "run.json"), ("a/seed-2", "run.json"), ("b/seed-1", "checkpoints/start.json")):
+        (tmp_path / "runs" / name / file).parent.mkdir(parents=True)
+        (tmp_path / "runs" / name / file).write_text("{}")
+    assert main(["report", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert "a comparison that has not come to its end: 2 runs finished, and 1 run begun" in said
+    assert f"`triune compare CONFIG --output {tmp_path}`" in said and "report.html" in said
 
 
 def test_a_comparison_of_which_nothing_is_known_has_a_page():

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from tests.core.test_select import LAYOUT
 from triune.planning import idle_stretch, planned_groups
-from triune.select import Depth, Head, Name, Owner
-from triune.types import Epochs, ParameterClaim
+from triune.select import Depth, Head, Name, Outside, Owner
+from triune.types import Epochs, ModelLayout, ParameterClaim
 from triune.windows import Window, resolve
 
 TOTAL, PER_EPOCH = 100, 20
@@ -83,7 +83,48 @@ def test_adjoining_windows_of_one_scale_become_one():
 def test_opposite_claims_name_both_plugins_the_parameter_and_the_steps():
     [problem] = problems(("a", ParameterClaim(Head(), True)), ("b", ParameterClaim(Name("head.*"), False, start=10)))
     assert "plugin 'a' trains Head() and plugin 'b' freezes Name('head.*')" in problem
-    assert "'head.bias' at steps 10–100" in problem
+    assert "'head.bias' at steps 10–100; leave" in problem
+
+
+def test_two_plugins_that_meet_in_many_parameters_are_told_once():
+    trains = [("a", ParameterClaim(where, True)) for where in (Depth(0), Depth(1), Head())]
+    [problem] = problems(*trains, ("b", ParameterClaim(Name("*"), False)))
+    assert "plugin 'a' trains Depth(0) and plugin 'b' freezes Name('*')" in problem
+    assert "both take 'layer.0.weight' at steps 0–100, and 3 parameters more; leave" in problem
+
+
+def test_claims_of_one_plugin_that_meet_are_told_pair_by_pair():
+    claims = [ParameterClaim(Depth(0), True), ParameterClaim(Head(), True), ParameterClaim(Name("*"), False)]
+    assert [one.split(" and ")[0] for one in problems(*(("a", claim) for claim in claims))] == [
+        "plugin 'a' trains Depth(0)",
+        "plugin 'a' trains Head()",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("where", "sentence"),
+    [
+        (Depth(1) | Depth(9), "claims Depth(9), which matches none of 5 parameters; the model has 2 blocks, counted"),
+        (~Depth(-3) & Name("layer.*"), "claims Depth(-3), which matches none"),
+        (
+            Head() | Owner("adaptor"),
+            "claims Owner('adaptor'), which matches none of 5 parameters; did you mean 'adapter'",
+        ),
+        (
+            Name("hed.*") | Depth(0),
+            "claims Name('hed.*'), which matches none of 5 parameters; did you mean 'head.bias'",
+        ),
+    ],
+)
+def test_a_part_of_a_selector_that_does_not_exist_is_refused(where, sentence):
+    [problem] = problems(("mine", ParameterClaim(where, True)))
+    assert sentence in problem
+
+
+def test_what_may_be_absent_may_be_joined_and_left_out():
+    layout = ModelLayout(tuple(one for one in LAYOUT.parameters if not one.head), blocks=2)
+    claim = ParameterClaim((Head() | Depth(0)) & ~Owner("lora") | Outside(), True)
+    assert not resolve(layout, [("mine", claim)], TOTAL, PER_EPOCH).problems
 
 
 @pytest.mark.parametrize(

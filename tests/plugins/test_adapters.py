@@ -18,8 +18,10 @@ from triune.select import Brought, Depth, Head, Owner
 from triune.testing import check_plugin
 from triune.testing.toy_runs import completed, configuration, run
 from triune.testing.witness import Witness
+from triune.types import ModelLayout, ParameterInfo
 from triune_end_to_end import EndToEnd
 from triune_layer_by_layer import LayerByLayer
+from triune_layer_by_layer.schedule import parts_of
 from triune_layerwise_decay import LayerwiseDecay
 from triune_schedule import Schedule
 from triune_top_layers import TopLayers
@@ -113,6 +115,15 @@ def test_layer_by_layer_thaws_adapters_block_by_block_where_it_is_told_their_own
     assert found["head.weight"] == [(0, 10, 10)]
     begins = [found[f"blocks.{block}.0.lora.lora_A.default.weight"] for block in (2, 1, 0)]
     assert begins == [[(2, 10, 5)], [(5, 10, 2.5)], [(8, 10, 1.25)]]
+
+
+def test_layer_by_layer_over_what_lies_outside_of_blocks_is_refused_with_the_reason():
+    parameters = (
+        ParameterInfo("blocks.0.weight", "toy", 0, False, 2),
+        ParameterInfo("p", "prefix", None, False, 2, brought=True),
+    )
+    with pytest.raises(PlanError, match=r"owner: 'prefix' .*, all that it brought lies outside of them"):
+        parts_of(LayerByLayer.Config(owner="prefix"), ModelLayout(parameters, blocks=1))
 
 
 def test_blocks_without_an_adapter_are_no_phase_of_layer_by_layer():

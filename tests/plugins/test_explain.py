@@ -332,5 +332,6 @@ def test_of_many_rules_those_that_are_not_left_out_one_at_a_time_are_told(tmp_pa
     assert rules["with"].notna().all()
     assert rules["without"].notna().sum() == 40
     assert pd.notna(rules.loc["red", "without"])  # it has a condition, so it goes first
+    assert any("what learning with it made of the model is not among it" in note for note in found.notes)
     (note,) = [note for note in found.notes if "left out one at a time" in note]
     assert note.startswith("6 rules of 46 that fire")

@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 
 from tests.core.logic.enumeration import formulas
 from tests.plugins.toy_rules import SPACES, batch_of, grounded, outputs_of, worlds
-from triune import Data, Label, Rule, Seat, Step
+from triune import Label, Rule, Seat, Step
 from triune.conditions import Contains
+from triune.confidences import Evidence
 from triune.errors import PlanError
-from triune.logic import Implies, NeverFollows, Occurs, StartsWith
+from triune.logic import NeverFollows, Occurs, StartsWith
 from triune.seats import seated
 from triune_hybrid.balances import Bounded
 from triune_hybrid.confidences import Confidences
 from triune_hybrid.conflicts import inner_products, projected
 from triune_hybrid.dual import Held, Multipliers, error
-from triune_hybrid.evidence import Counts, evidence
 from triune_hybrid.groups import grouped, members_of, total_cost
 from triune_hybrid.settings import Dual
 from triune_hybrid.uncertainty import RunningLosses
@@ -220,18 +220,24 @@ def test_the_floor_is_below_the_best_value_seen_of_any_model():
     assert found.prefers(held(0.0, metric=0.9), held(0.9, metric=0.99)) is False
 
 
+def told(*counts):
+    """Return evidence of rules, each kept and broken so often."""
+    kept, broken = (np.asarray(one, dtype=float) for one in zip(*counts, strict=True))
+    return Evidence(kept, kept + broken, int(max(kept + broken)))
+
+
 def bounded(at_most, rules, counts, pseudo=0.0, **given):
     outputs = outputs_of("categorical")
     mine = seated(grounded(rules, np.ones((len(rules), 3)), outputs.space), Seat.LOSS)
     settings = dual(at_most=at_most, **given)
     groups = grouped(mine, members_of(rules, at_most, settings.by))
-    nothing = [Counts()] * len(rules)
-    return Bounded(settings, groups, Confidences(rules, counts, nothing, pseudo), counts, "macro_f1")
+    evidence, nothing = told(*counts), told(*[(0, 0)] * len(rules))
+    return Bounded(settings, groups, Confidences(rules, evidence, nothing, pseudo), evidence, "macro_f1")
 
 
 def test_no_bound_is_below_what_the_labels_themselves_break():
     rules = (Rule("r", Label("a"), confidence=0.9), Rule("s", Label("b"), confidence=0.9))
-    counts = [Counts(6, 4), Counts(10, 0)]
+    counts = [(6, 4), (10, 0)]
     one = bounded(0.02, rules, counts)
     assert one.bound(one.groups[0]) == 4 / 20
     each = bounded(0.02, rules, counts, by="rule")
@@ -241,7 +247,7 @@ def test_no_bound_is_below_what_the_labels_themselves_break():
 
 def test_a_rule_that_labels_contradict_is_neither_pushed_nor_bounded():
     rules = (Rule("r", Label("a"), confidence=0.9), Rule("wrong", Label("b"), confidence=0.9))
-    found = bounded(0.02, rules, [Counts(10, 0), Counts(0, 10)], pseudo=2.0)
+    found = bounded(0.02, rules, [(10, 0), (0, 10)], pseudo=2.0)
     report = {
         "r": {"violation_rate": 0.1, "coverage": 0.5},
         "wrong": {"violation_rate": 0.9, "coverage": 0.5},
@@ -257,14 +263,14 @@ def test_violations_are_pooled_by_how_often_rules_fire():
         "s": {"violation_rate": 0.1, "coverage": 0.3},
         "t": {"violation_rate": None, "coverage": 0.0},
     }
-    said = bounded(0.02, rules, [Counts()] * 3).held({"rules": report, "examples": 100, "labelled": 0})
+    said = bounded(0.02, rules, [(0, 0)] * 3).held({"rules": report, "examples": 100, "labelled": 0})
     assert said.violation[0] == pytest.approx((0.05 + 0.03) / 0.4)
     assert said.fired[0] == pytest.approx(40)
     assert said.metric is None
 
 
 def test_rules_wait_while_labels_teach_alone():
-    found = bounded(0.02, (Rule("r", Label("a"), confidence=0.9),), [Counts()], after=0.3)
+    found = bounded(0.02, (Rule("r", Label("a"), confidence=0.9),), [(0, 0)], after=0.3)
     assert [list(found.shares(Step(index, 10))) for index in (2, 3)] == [[0.0], [1.0]]
 
 
@@ -333,42 +339,13 @@ def test_gradients_that_agree_are_left_alone():
 # confidences
 
 
-def table_of(*rows):
-    import pandas as pd
-
-    return pd.DataFrame(
-        {"text": [text for text, _ in rows], "label": pd.Series([one for _, one in rows], dtype=object)}
-    )
-
-
-def test_evidence_is_of_labelled_rows_where_a_rule_fires_and_each_text_counts_once():
-    data = Data(
-        {"train": table_of(("x", "a"), ("x", "a"), ("y", "b"), ("z", None), ("w", "a"))},
-        {"text": "text", "label": "label"},
-    )
-    rules = (Rule("r", Label("a")), Rule("s", Label("a") | Label("b")), Rule("t", Implies(Label("b"), Label("a"))))
-    fires = np.array([[1, 1, 1, 1, 0, 1], [1, 1, 1, 1, 1, 1], [0, 0, 1, 0, 0, 0]], dtype=bool)  # unlabelled text below
-    from dataclasses import replace
-
-    found = evidence(replace(grounded(rules, fires, SPACES["categorical"]), data=data), "train")
-    assert found == [Counts(1, 1), Counts(3, 0), Counts(0, 1)]
-    assert evidence(grounded(rules, fires, SPACES["categorical"]), "valid") == [Counts()] * 3
-
-
-@settings(deadline=None)
-@given(st.floats(0.5, 1), st.integers(0, 30), st.integers(0, 30), st.floats(0.5, 10))
-def test_a_confidence_is_the_mean_of_the_beta_posterior(written, kept, broken, pseudo):
-    rule = Rule("r", Label("a"), confidence=written)
-    (found,) = Confidences([rule], [Counts(kept, broken)], [Counts()], pseudo).values
-    judged = kept + broken
-    weight = judged / (judged + pseudo)
-    trust = min((weight * kept / max(judged, 1) + 1) / (weight * written + 1), 1)
-    assert found == pytest.approx((pseudo * written * trust + kept) / (pseudo + judged))
+def confidences(rules, *counts, held_out=None, pseudo=2.0):
+    return Confidences(rules, told(*counts), told(*held_out or [(0, 0)] * len(rules)), pseudo)
 
 
 def test_a_rule_that_labels_contradict_weighs_nothing_and_one_that_they_bear_out_weighs_more():
     rules = [Rule("right", Label("a"), confidence=0.8), Rule("flipped", Label("b"), confidence=0.8)]
-    found = Confidences(rules, [Counts(20, 0), Counts(1, 19)], [Counts()] * 2, 2.0)
+    found = confidences(rules, (20, 0), (1, 19))
     assert found.nats()["flipped"] == 0
     assert found.nats()["right"] > log(0.8 / 0.2)
 
@@ -376,34 +353,33 @@ def test_a_rule_that_labels_contradict_weighs_nothing_and_one_that_they_bear_out
 def test_a_rule_without_evidence_is_trusted_as_its_siblings_turned_out():
     rules = [Rule(f"{n}", Label("a"), confidence=0.9) for n in range(4)]
     for wrong, trusted in ((0, 0.9), (1, 0.68), (2, 0.47)):
-        counts = [Counts(0, 40)] * wrong + [Counts(36, 4)] * (3 - wrong) + [Counts()]
-        last = Confidences(rules, counts, [Counts()] * 4, 2.0).values[-1]
-        assert last == pytest.approx(trusted, abs=0.02)
+        counts = [(0, 40)] * wrong + [(36, 4)] * (3 - wrong) + [(0, 0)]
+        assert confidences(rules, *counts).values[-1] == pytest.approx(trusted, abs=0.02)
 
 
 def test_a_rule_that_is_written_to_be_wrong_costs_where_it_holds_and_less_if_labels_keep_it():
     rule = Rule("r", Label("a"), confidence=0.1)
-    none, some, all_kept = (Confidences([rule], [Counts(kept, 0)], [Counts()], 2.0).nats()["r"] for kept in (0, 2, 20))
+    none, some, all_kept = (confidences([rule], (kept, 0)).nats()["r"] for kept in (0, 2, 20))
     assert none == pytest.approx(log(0.9 / 0.1))
     assert none > some >= all_kept == 0
 
 
 def test_held_out_labels_count_from_the_first_evaluation_on_and_after_a_resume():
     rules = [Rule("r", Label("a"), confidence=0.9)]
-    first, second = (Confidences(rules, [Counts(3, 0)], [Counts(0, 7)], 2.0) for _ in range(2))
+    first, second = (confidences(rules, (3, 0), held_out=[(0, 7)]) for _ in range(2))
     before = first.values
     first.update()
     assert first.values[0] < 0.5 < before[0]
     second.load_state_dict(first.state_dict())
     assert second.values == first.values
-    assert second.counts == (Counts(3, 7),)
+    assert (second.evidence.kept.tolist(), second.evidence.broken.tolist()) == ([3], [7])
 
 
 def test_written_confidences_stay_where_nothing_else_is_asked_for():
     rules = [Rule("r", Label("a"), confidence=0.9), Rule("h", Label("b"), hard=True)]
-    fixed = Confidences(rules, [Counts(0, 9)] * 2, [Counts()] * 2, 0.0)
+    fixed = confidences(rules, (0, 9), (0, 9), pseudo=0.0)
     assert fixed.values == (0.9, 1.0)
-    assert Confidences(rules, [Counts(0, 9)] * 2, [Counts()] * 2, 2.0).nats()["h"] == NEVER
+    assert confidences(rules, (0, 9), (0, 9)).nats()["h"] == NEVER
 
 
 def test_the_standard_error_of_a_share():

@@ -5,8 +5,9 @@ import json
 import pytest
 
 import triune
+from tests.core.test_engine import final
 from tests.plugins.toy_rules import Labelled, Rules
-from tests.support import Tables, config, plugins, table
+from tests.support import Tables, config, plugins, same, table
 from triune import Label, Rule, SoftFormula, TextMatches
 from triune.catalog import installed
 from triune.cli import main
@@ -37,8 +38,8 @@ def tables(labelled=8, **others):
     return Tables(train=train, valid=table(64, seed=3), test=table(64, seed=9), **others)
 
 
-def run(folder, method, *rules, data=None, observers=(), resume=None, **training):
-    given = plugins(Labelled(dropout=0.0), data or tables(), mine=Rules(*rules), push=method)
+def run(folder, method, *rules, data=None, observers=(), resume=None, task=None, **training):
+    given = plugins(task or Labelled(dropout=0.0), data or tables(), mine=Rules(*rules), push=method)
     found = config("all", "mine", "push", **{**SETTINGS, **training})
     return triune.run(found, plugins=given, output=folder / "run", observers=observers, resume=resume)
 
@@ -107,18 +108,29 @@ def test_a_validation_table_without_labels_is_enough_for_a_bound(tmp_path):
     found = run(tmp_path, hybrid(balance=dual()), WARM, COLD, data=data)
     assert found.metrics["valid"]["rules_overall"]["violation_rate"] <= 0.05 + 0.03
     facts = json.loads((tmp_path / "run/run.json").read_text())
-    assert facts["ended"]["chosen_by"] == "'push' and then macro_f1 on the validation table"
+    assert facts["ended"]["chosen_by"] == "'push'"  # no label, and so no metric
+
+
+def test_a_balance_that_decides_nothing_is_not_named_as_what_chose(tmp_path):
+    for balance in (dual(0.99, accuracy_floor=0.99), "fixed"):
+        run(tmp_path / str(balance)[:5], hybrid(balance=balance), WARM, COLD)
+        facts = json.loads((tmp_path / str(balance)[:5] / "run/run.json").read_text())
+        assert facts["ended"]["chosen_by"] == "macro_f1 on the validation table"
 
 
 class Stopped(BaseException):
     """A run broken off on purpose."""
 
 
-@pytest.mark.parametrize("balance", [dual(by="rule", rate=20.0), "uncertainty"], ids=["dual", "uncertainty"])
-def test_a_run_stopped_at_any_step_and_resumed_is_the_same_to_the_bit(tmp_path, balance):
-    short = {"max_steps": 8, "evaluate_every": 2, "checkpoint_every": 1}
+@pytest.mark.parametrize(
+    ("balance", "conflicts"),
+    [(dual(by="rule", rate=20.0), "project"), (dual(rate=20.0), "ignore"), ("uncertainty", "project")],
+    ids=["dual, projected", "dual", "uncertainty"],
+)
+def test_a_run_stopped_at_any_step_and_resumed_is_the_same_to_the_bit(tmp_path, balance, conflicts):
+    short = {"max_steps": 8, "evaluate_every": 2, "checkpoint_every": 1, "task": Labelled(dropout=0.1)}
     wrong = Rule("red", Label("warm"), TextMatches(lambda text: "red" in text), confidence=0.7)
-    methods = {"balance": balance, "conflicts": "project"}
+    methods = {"balance": balance, "conflicts": conflicts}
     run(tmp_path / "whole", hybrid(**methods), WARM, COLD, wrong, **short)
     expected = history(tmp_path / "whole")
     for stop in range(1, 8):
@@ -134,6 +146,9 @@ def test_a_run_stopped_at_any_step_and_resumed_is_the_same_to_the_bit(tmp_path, 
         for line in (*expected, *found):
             line.pop("examples_per_second", None)
         assert found == expected  # every loss, multiplier and prediction's metric, to the last digit
+        assert same(final(tmp_path / f"{stop}"), final(tmp_path / "whole"))
+    if balance != "uncertainty":
+        assert len({tuple(one.values()) for one in values(tmp_path / "whole", "multipliers").values()}) > 3
 
 
 def test_uncertainty_weighs_rules_by_the_running_losses(tmp_path):
@@ -221,7 +236,10 @@ training: {{max_steps: 2}}
             "balance: duel",
             "found the text 'duel', wanted one of fixed, scheduled, dual, uncertainty; did you mean 'dual'?",
         ),
-        ("balance: {use: dual}", "at_most"),
+        ("balance: {use: dual}", "methods[1].balance.at_most: missing key 'at_most'"),
+        ("balance: dual", "methods[1].balance.at_most: missing key 'at_most'"),
+        ("balance: {use: dual, at_most: {others: 0.1}, by: rule}", "a mapping groups rules itself, so leave by out"),
+        ("balance: {use: dual, at_most: 0.1, start: 30}", "start is 30, above most, 20"),
         ("balance: {use: dual, at_most: 2}", "found 2, wanted a number below 1"),
         ("balance: {use: dual, at_most: 0.1, rat: 3}", "did you mean 'rate'"),
         ("balance: {use: fixed, weight: -1}", "wanted a number of at least 0"),

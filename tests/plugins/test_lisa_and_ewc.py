@@ -26,6 +26,7 @@ from triune_ewc.fisher import Fisher
 from triune_ewc.penalty import Held, penalty
 from triune_head_only import HeadOnly
 from triune_lisa import Lisa
+from triune_lisa.drawing import drawn
 
 
 def made(method, **found):
@@ -84,6 +85,11 @@ def test_lisa_may_leave_the_embeddings_alone():
 def test_more_blocks_than_there_are_cannot_be_drawn():
     with pytest.raises(PlanError, match="lisa: blocks: found 4, wanted at most 3"):
         planned(lisa=made(Lisa, blocks=4))
+
+
+def test_a_model_without_blocks_is_refused_with_what_to_use():
+    with pytest.raises(PlanError, match=r"lisa: no blocks are found in this model .*ALBERT's do\): use head-only"):
+        drawn(Lisa.Config(), blocks=0, total=10, run=None)
 
 
 def test_more_periods_than_a_plan_holds_are_refused_with_the_period_that_fits():

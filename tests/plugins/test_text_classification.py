@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import triune
-from triune.errors import DataError, EnvironmentProblem
+from triune.errors import DataError, ModelError
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # transformers warns of its own affairs
 
@@ -213,7 +213,7 @@ def test_no_labels_at_all_is_told_with_what_to_do(tiny_model, tmp_path):
 
 
 def test_a_model_that_is_nowhere_is_told_with_what_was_tried(tmp_path):
-    with pytest.raises(EnvironmentProblem) as caught:
+    with pytest.raises(ModelError) as caught:
         trained("nobody/nothing", tmp_path / "run", frame(["a", "b"] * 16))
     for tried in ("a folder of that name", "installed packages", "local cache", "HF_HUB_OFFLINE"):
         assert tried in str(caught.value)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from triune.advising.findings import FORECASTS, RULES, SUSPECTS, WAYS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -25,7 +27,7 @@ class Advice:
             rules that were no file as a plugin called "given" whose hook `rules` returns them.
         yaml: the same as a file, for a folder that was asked for.
         facts: all that was measured as plain values: "recommended", "texts", "classes", "ways", "labels",
-            "more_labels", "more_rules", "rules", "votes", "suspicious", "notes".
+            "more_labels", "more_rules", "rules", "votes", "suspicious".
     """
 
     family: Family
@@ -52,28 +54,28 @@ class Advice:
     @property
     def ways(self) -> pd.DataFrame:
         """One way of learning a row: family, score on held-out labels with its error, and against labels alone."""
-        return self._frame("ways")
+        return self._frame("ways", WAYS)
 
     @property
     def more_labels(self) -> pd.DataFrame:
         """One count of labels a row: what was measured with fewer, and what is forecast with more."""
-        return self._frame("more_labels")
+        return self._frame("more_labels", FORECASTS)
 
     @property
     def rules(self) -> pd.DataFrame:
         """One rule a row: where it fires, how right it is, whether it is likely wrong."""
-        return self._frame("rules")
+        return self._frame("rules", RULES)
 
     @property
     def suspicious(self) -> pd.DataFrame:
         """One label a row that rules and a model that did not see it agree against."""
-        return self._frame("suspicious")
+        return self._frame("suspicious", SUSPECTS)
 
     @property
     def _recommended(self) -> Mapping[str, JSON]:
         return cast("Mapping[str, JSON]", self.facts["recommended"])
 
-    def _frame(self, name: str) -> pd.DataFrame:
+    def _frame(self, name: str, columns: tuple[str, ...] | None = None) -> pd.DataFrame:
         import pandas as pd
 
-        return pd.DataFrame(cast("list[dict[str, object]]", self.facts[name]))
+        return pd.DataFrame(cast("list[dict[str, object]]", self.facts[name]), columns=columns)

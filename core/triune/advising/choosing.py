@@ -123,7 +123,10 @@ def chosen(
             )
         elif behind.mean <= BEYOND * behind.error:
             ties.append(other.family)
-            reasons.append(f"{other.family} measures alike: {pick.family} is {_points(behind)} above it, within chance")
+            side = "above" if behind.mean >= 0 else "below"
+            reasons.append(
+                f"{other.family} measures alike: {pick.family} is {_points(behind)} {side} it, within chance"
+            )
         else:
             reasons.append(f"{pick.family} is {_points(behind)} above {other.family}, more than chance makes likely")
     return Choice(pick.family, pick.name, tuple(ties), tuple(reasons))
@@ -148,4 +151,4 @@ def _usual(labels_a_class: float, covered: float, better: float, family: Family)
 
 
 def _points(one: Difference) -> str:
-    return f"{100 * one.mean:.1f} ± {100 * one.error:.1f} points"
+    return f"{abs(100 * one.mean):.1f} ± {100 * one.error:.1f} points"

@@ -12,7 +12,7 @@ from triune.advising.material import audited, ground_of, sampled, tables_of
 from triune.advising.probing import parts_of, tried, weights_of
 from triune.advising.recipe import as_yaml, configuration, strategies_for, strategy_for
 from triune.advising.ways import LABELS, PROBES
-from triune.errors import PluginError
+from triune.errors import PluginError, TriuneError
 from triune.models import PACKAGED
 from triune.types import Rule
 
@@ -69,6 +69,8 @@ def advise(
     Raises:
         TriuneError: something is wrong with the table, the rules or the model.
     """
+    if metric not in ("accuracy", "macro"):
+        raise TriuneError(f"metric is {metric!r}: a way is measured by 'accuracy' or by 'macro'")
     columns = {role: name for role, name in (("text", text), ("label", label)) if name is not None}
     given = _rules(rules)
     source, more = _table(data), None if unlabelled is None else _table(unlabelled)
@@ -89,18 +91,26 @@ def advise(
         Path(rules) if isinstance(rules, str | Path) else None,
         given=bool(given),
     )
-    why = (
-        f"Recommended by `triune advise`: the strategy {strategy.name!r}, which learns from {_from(choice)}.",
-        *choice.reasons,
-    )
-    facts["recommended"] = {
+    facts["recommended"] = _recommended(choice, strategy)
+    page = as_yaml(config, _why(choice, strategy), Path(folder), output)
+    return Advice(choice.family, strategy.name, config, page, facts)
+
+
+def _why(choice: Choice, strategy: Strategy) -> tuple[str, ...]:
+    """Return what the configuration says of where it comes from."""
+    learns = f"the strategy {strategy.name!r}, which learns from {_from(choice)}"
+    return (f"Recommended by `triune advise`: {learns}.", *choice.reasons)
+
+
+def _recommended(choice: Choice, strategy: Strategy) -> dict[str, JSON]:
+    """Return the choice as a fact."""
+    return {
         "family": choice.family,
         "way": choice.way,
         "strategy": strategy.name,
         "ties": list(choice.ties),
         "reasons": list(choice.reasons),
     }
-    return Advice(choice.family, strategy.name, config, as_yaml(config, why, Path(folder), output), facts)
 
 
 def judged(

@@ -36,6 +36,14 @@ HALVES = 1
 SUSPICIOUS = 20
 """Labels that are shown at most, the surest first."""
 
+WAYS = ("way", "family", "does", "score", "error", "against_labels", "against_error", "installed")
+FORECASTS = ("labels", "kind", "score", "low", "high")
+RULES = (
+    "rule", "says", "fires", "covers", "conflicts", "labelled", "right", "confidence", "suggested", "likely_wrong",
+)  # fmt: skip
+SUSPECTS = ("place", "text", "label", "instead", "belief")
+"""The columns of rows, for frames without one."""
+
 
 def classes_of(tables: Tables, ground: Ground, trial: Trial | None) -> list[Row]:
     """Return a row for each label."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from triune.linear_heads import head
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -13,12 +15,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Rows = NDArray[np.intp]
-
-STRENGTH = 10.0
-"""Inverse of the penalty on a head's weights; features are of length one."""
-
-STEPS = 50
-"""Most steps that a head is made in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,39 +50,6 @@ class Ground:
         import numpy as np
 
         return np.eye(self.labels)[self.gold[rows]]
-
-
-def head(x: Floats, targets: Floats, weights: Floats, at: Floats) -> Floats:
-    """Return (at, labels) what a head says that was made from soft targets, (rows, labels), each with its weight.
-
-    It minimises the weighted cross-entropy and the squares of its weights, as logistic regression does.
-    """
-    import numpy as np
-    from scipy.optimize import minimize
-
-    labels, width = targets.shape[1], x.shape[1]
-    there = targets.sum(axis=0) > 0  # of the others nothing is known
-    wanted = targets[:, there] * (weights * len(x) / weights.sum())[:, None]  # (rows, labels)
-    mass = wanted.sum(axis=1, keepdims=True)
-
-    def loss(flat: Floats) -> tuple[float, Floats]:
-        w = flat.reshape(width + 1, -1)
-        scores = x @ w[:-1] + w[-1]
-        scores -= scores.max(axis=1, keepdims=True)
-        p = np.exp(scores)
-        total = p.sum(axis=1, keepdims=True)
-        log_p = scores - np.log(total)
-        slope = mass * (p / total) - wanted
-        gradient = np.concatenate([x.T @ slope + w[:-1] / STRENGTH, slope.sum(axis=0, keepdims=True)])
-        value = -(wanted * log_p).sum() + 0.5 * (w[:-1] ** 2).sum() / STRENGTH
-        return float(value), gradient.ravel()
-
-    start = np.zeros((width + 1) * int(there.sum()))
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": STEPS, "ftol": 1e-4})
-    w = found.x.reshape(width + 1, -1)
-    p = np.zeros((len(at), labels))
-    p[:, there] = normalised(np.ones((len(at), int(there.sum()))), -(at @ w[:-1] + w[-1]))
-    return p
 
 
 def by_labels(ground: Ground, train: Rows, at: Rows) -> Floats:

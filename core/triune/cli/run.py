@@ -91,7 +91,7 @@ class Chronicle:
         command = shlex.join(["triune", "run", str(arguments.config), *_repeated(arguments), "--resume", "auto"])
         if self.folder is None:
             return f"no step was done; to begin again: {command}"
-        state = f"saved at {self.saved}" if self.saved else "nothing new was saved, no step was done"
+        state = f"saved at {self.saved}" if self.saved else "nothing new was saved"
         return f"{state} in {self.folder}\nto go on: {command}"
 
 
@@ -144,7 +144,8 @@ def _choice(ended: JSON) -> Iterator[str]:
     best = ended["best"]
     if ended.get("collapsed"):
         yield f"Warning: {ended['collapsed']}"
-    if isinstance(best, float) and not str(ended["chosen_by"]).startswith("nothing"):
-        yield f"Chosen:  the model of step {ended['best_step']}, by {ended['chosen_by']} ({best:.4f})"
+    by, figure = str(ended["chosen_by"]), f" ({best:.4f})" if isinstance(best, float) else ""
+    if by.startswith("nothing"):
+        yield f"Chosen:  {by.removeprefix('nothing: it is ')}"
     else:
-        yield "Chosen:  the model of the last step"
+        yield f"Chosen:  the model of step {ended['best_step']}, by {by}{figure}"

@@ -39,6 +39,12 @@ if TYPE_CHECKING:
     Frames = pd.DataFrame | Mapping[str, pd.DataFrame]
 
 
+SHARED = (
+    "memory: this system does not let a process count its peak anew, so of runs that one process did it is the most "
+    "that was held up to then, by earlier runs too; `--workers 2` gives each run a process of its own"
+)
+
+
 def compare(
     config: Source,
     *,
@@ -78,11 +84,7 @@ def compare(
         KeyboardInterrupt: SIGTERM or SIGINT; what was at work was saved, and the same call goes on.
     """
     ground, frames = _ground(config, data, plugins or {}, overrides, without, seeds, workers)
-    arms, left_out = entrants(ground, strategies)
-    _check_used(ground)
-    if not arms:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
-        raise TriuneError(f"nothing is left to compare: {reasons or 'name methods, arms or strategies'}")
+    arms, left_out = _compared(ground, strategies)
     folder = _folder(ground.base, output)
     claim(folder)
     if overwrite:
@@ -144,6 +146,20 @@ def _put_seeds(document: Document, seeds: int | Sequence[int]) -> None:
     if isinstance(written, dict):
         document.data["compare"] = {**written, "seeds": seeds if isinstance(seeds, int) else list(seeds)}
         document.labels["compare", "seeds"] = f"seeds {seeds}"
+
+
+def _compared(ground: Ground, named: Sequence[str] | None) -> tuple[list[Entrant], dict[str, str]]:
+    """Return who takes part, and the reason of each that is left out.
+
+    Raises:
+        TriuneError: nobody takes part, or a plugin from Python is for nobody.
+    """
+    arms, left_out = entrants(ground, named)
+    _check_used(ground)
+    if not arms:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
+        raise TriuneError(f"nothing is left to compare: {reasons or 'name methods, arms or strategies'}")
+    return arms, left_out
 
 
 def _check_used(ground: Ground) -> None:
@@ -212,8 +228,15 @@ def _facts(
         "summary": cast("JSON", summary),
         "pairs": cast("JSON", list(paired.rows)),
         "winners": cast("JSON", winners_of(summary, paired.rows, metric, settings.violations)),
-        "notes": list(paired.notes),
+        "notes": [*paired.notes, *_of_memory(len(rows))],
     }
+
+
+def _of_memory(runs: int) -> list[str]:
+    """Return what is to be said of the memory of several runs where one process did them and cannot tell them apart."""
+    from triune.comparing.recording import forget_memory
+
+    return [] if runs < 2 or forget_memory() else [SHARED]
 
 
 def _arm(one: Entrant, budget: Budget) -> dict[str, JSON]:

@@ -101,12 +101,28 @@ def finished(jobs: Iterable[Job], sources: Mapping[str, Source]) -> frozenset[Pa
     for job in jobs:
         folder = Folder(job.folder)
         if not folder.finished:
-            folder.claim(resume=True, overwrite=False)
+            _claim_run(folder)
             continue
         if folder.facts()["identity"] != identity(job.loaded, sources):
             raise OutputError(
-                f"output {str(job.folder)!r} holds a finished run of another configuration, data or plugins: give "
-                "another output, or `--overwrite` to begin anew"
+                f"output {str(_comparison_of(job.folder))!r} holds a comparison of another configuration, data or "
+                f"plugins, such as the finished run of {job.title}: give another output, or `--overwrite` to begin anew"
             )
         done.add(job.folder)
     return frozenset(done)
+
+
+def _claim_run(folder: Folder) -> None:
+    try:
+        folder.claim(resume=True, overwrite=False)
+    except OutputError as error:
+        whole = _comparison_of(folder.path)
+        raise OutputError(
+            f"output {str(whole)!r}: something that is no run's lies at {str(folder.path.relative_to(whole))!r} in it: "
+            "move that away, or give another output"
+        ) from error
+
+
+def _comparison_of(run: Path) -> Path:
+    """Return the folder of the comparison that a run is part of: what a user knows as the output."""
+    return run.parents[2]

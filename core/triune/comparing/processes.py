@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triune.comparing.working import Begun, Ended, done, said
-from triune.errors import EnvironmentProblem, OutputError, TriuneError
+from triune.errors import EnvironmentProblem, ModelError, OutputError, TriuneError
 from triune.signals import Interrupted
 
 if TYPE_CHECKING:
@@ -108,6 +108,8 @@ def _answer(worker: Worker) -> str:
         raise OutputError(text)
     if kind == "machine":
         raise EnvironmentProblem(text)
+    if kind == "model":
+        raise ModelError(text)
     if kind == "stopped":
         raise Interrupted(signal.SIGTERM)
     return str(text)
@@ -137,6 +139,8 @@ def _work(job: Job, frames: Frames, threads: int, answer: Connection, parent: in
         answer.send(("run", done(job, frames, [orphaned])))
     except EnvironmentProblem as error:
         answer.send(("machine", said(error)))
+    except ModelError as error:
+        answer.send(("model", said(error)))
     except OutputError as error:
         answer.send(("all", said(error)))
     except KeyboardInterrupt:

@@ -75,15 +75,20 @@ def peak_memory() -> int | None:
     return peak_resident_bytes()
 
 
-def forget_memory() -> None:
-    """Let `peak_memory` count from now on, where the system can."""
+def forget_memory() -> bool:
+    """Let go of what runs before left, and let `peak_memory` count from now on; return whether it does."""
+    import gc
+
     import torch
 
-    from triune.memory import forget_peak
+    from triune.memory import forget_peak, give_back_pages
 
-    forget_peak()
+    gc.collect()
+    give_back_pages()
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
+        return True
+    return forget_peak()
 
 
 def recorded(folder: Path) -> Record:

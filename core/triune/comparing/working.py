@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from triune.comparing.recording import Recorder, forget_memory
-from triune.errors import EnvironmentProblem, OutputError, TriuneError
+from triune.errors import EnvironmentProblem, ModelError, OutputError, TriuneError
 from triune.folder import Folder
 
 if TYPE_CHECKING:
@@ -94,8 +94,8 @@ def done(job: Job, frames: Frames, observers: Sequence[Observer]) -> str:
     try:
         watching: list[Observer] = [Recorder(job.folder), *observers]
         carried_out(job.loaded, job.folder, data=frames, resume="auto", observers=watching)
-    except (EnvironmentProblem, OutputError):
-        raise  # of the disk or the folder: the next run would meet it too
+    except (EnvironmentProblem, ModelError, OutputError):
+        raise  # of the disk, the model or the folder: the next run would meet it too
     except Exception as error:  # whatever an arm does wrong, the others go on
         return said(error)
     Folder(job.folder).drop_checkpoints()

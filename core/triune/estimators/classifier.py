@@ -186,10 +186,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self._naming
 
     def _predicted(self, X: object) -> pd.DataFrame:  # noqa: N803
-        import triune
-
-        plugins = {**self._given, **(self.plugins or {})}
-        return triune.predict(self._kept.folder, table_of(X, self.text), plugins=plugins)
+        return self._kept.predicted(table_of(X, self.text), {**self._given, **(self.plugins or {})})
 
     def _training_table(
         self, table: pd.DataFrame, cells: Sequence[object], sample_weight: ArrayLike | None

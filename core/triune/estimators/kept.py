@@ -14,6 +14,10 @@ from triune.folder import FACTS, MODEL
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    import pandas as pd
+
+    from triune.reopened import Predictor
+
 
 @dataclass(eq=False)
 class Kept:
@@ -21,6 +25,7 @@ class Kept:
 
     files: Mapping[str, bytes]
     _unpacked: Path | None = field(default=None, repr=False)
+    _open: Predictor | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, folder: Path) -> Kept:
@@ -36,6 +41,16 @@ class Kept:
             self.write(self._unpacked)
         return self._unpacked
 
+    def predicted(self, table: pd.DataFrame, plugins: Mapping[str, object]) -> pd.DataFrame:
+        """Return the predictions for a table; the model stays loaded for the next one with the same plugins."""
+        from triune.reopened import Predictor
+
+        # a local name: another thread may put its own in the place meanwhile
+        predictor = self._open
+        if predictor is None or predictor.plugins != plugins:
+            predictor = self._open = Predictor(self.folder, plugins)
+        return predictor.predicted(table).predictions.drop(columns="gold")
+
     def write(self, folder: Path) -> None:
         """Write the files into a folder."""
         for name, content in self.files.items():
@@ -44,13 +59,13 @@ class Kept:
             path.write_bytes(content)
 
     def __getstate__(self) -> dict[str, object]:
-        """Leave out where the files are unpacked."""
+        """Leave out where the files are unpacked, and the model that is loaded."""
         return {"files": dict(self.files)}
 
     def __setstate__(self, state: Mapping[str, object]) -> None:
-        """Take the files, unpacked nowhere."""
+        """Take the files, unpacked nowhere and not loaded."""
         self.files = state["files"]  # type: ignore[assignment]
-        self._unpacked = None
+        self._unpacked = self._open = None
 
 
 def _needed(folder: Path) -> Iterator[Path]:

@@ -36,6 +36,10 @@ MOST_ALONE = 40
 """Rules that are left out one at a time; those whose condition is met go before those that always speak."""
 MOST_TARGETS = 10
 """Labels, or tokens, of a text whose words are weighed."""
+TRAINING = (
+    "what is told of each rule is its effect on predictions; what learning with it made of the model is not among it: "
+    "a run without that rule, or `triune compare`, shows that"
+)
 
 
 def explanation(
@@ -70,7 +74,7 @@ def explanation(
         frame((row for one in seen for row in rule_rows(one, rules, acts, space)), RULES),
         frame(words, TOKENS),
         frame(alike, NEAREST),
-        tuple(dict.fromkeys([*notes, *unsaid, *left])),
+        tuple(dict.fromkeys([*notes, *unsaid, *left, *([TRAINING] if any(one.statements for one in seen) else [])])),
     )
 
 

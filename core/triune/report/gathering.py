@@ -11,6 +11,7 @@ from triune.report.history import read_history
 from triune.report.plain import as_list, as_mapping, as_rows
 from triune.report.records import read_records
 from triune.report.scoring import calibration, confusions, per_label
+from triune.report.training_labels import in_doubt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -31,7 +32,8 @@ def run_values(folder: Folder) -> dict[str, object]:
     """
     facts, metrics = folder.facts(), folder.metrics()
     history = read_history(folder.path / HISTORY)
-    records = read_records(folder.path / PREDICTIONS)
+    written = read_records(folder.path / PREDICTIONS)
+    learnt, records = ([one for one in written if (one.split == "train") == seen] for seen in (True, False))
     plan = {"tables": {}, "groups": [], "terms": [], "composer": None, **as_mapping(facts.get("plan"))}
     ended = as_mapping(facts.get("ended"))
     return {
@@ -50,6 +52,9 @@ def run_values(folder: Folder) -> dict[str, object]:
         "rule_set": {str(one["name"]): one for one in as_rows(facts.get("rule_set"))},
         "recorded": len(records),
         "has_texts": any(one.text is not None for one in records),
+        "label_check": as_mapping(facts.get("label_check")) if learnt else None,
+        "doubts": in_doubt(learnt),
+        "doubts_have_texts": any(one.text is not None for one in learnt),
     }
 
 

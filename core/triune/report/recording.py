@@ -9,6 +9,7 @@ from triune.data import label_set
 from triune.logic import Formula, OnTokens
 from triune.report.disagreements import kind_of
 from triune.report.records import Record
+from triune.report.training_labels import doubt_of
 from triune.rule_report import Cells
 from triune.rules import Seat
 from triune.spaces import PROBABILITY
@@ -60,10 +61,10 @@ def recorded(split: str, predictions: pd.DataFrame, rules: GroundedRules, data: 
 
 
 def with_texts(records: Iterable[Record], split: str, data: Data) -> Iterator[Record]:
-    """Yield all records of a table, those on which rules, label and model disagree with their texts."""
+    """Yield all records of a table, those that a page may show with their texts: of training, labels in doubt."""
     table = data.splits[split]
     for place, record in enumerate(records):
-        if kind_of(record) is None:
+        if (doubt_of if split == "train" else kind_of)(record) is None:
             yield record
         else:
             text, pair = (_text(table, data.roles, role, place) for role in ("text", "text_pair"))

@@ -35,6 +35,10 @@ class Record:
         broken_by_label: those that the label breaks.
         text: its text or tokens; None where it was not to be kept.
         text_pair: its second text.
+        confidence: of training examples, how probable its label is to the model, which has learnt from it.
+        unseen: how probable it is to a head that has not seen it.
+        unseen_says: what that head says.
+        doubted: True where the two together believe another label, with confidence.
     """
 
     split: str
@@ -47,6 +51,10 @@ class Record:
     broken_by_label: tuple[str, ...] = ()
     text: Text = None
     text_pair: str | None = None
+    confidence: float | None = None
+    unseen: float | None = None
+    unseen_says: Cell = None
+    doubted: bool | None = None
 
     @property
     def labelled(self) -> bool:

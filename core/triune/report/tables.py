@@ -176,9 +176,10 @@ def _model(model: Figures) -> str:
 
 def _chosen(ended: Figures) -> str:
     best = ended.get("best")
-    if not isinstance(best, float) or str(ended.get("chosen_by")).startswith("nothing"):
-        return str(ended.get("chosen_by", ""))
-    return f"{ended.get('chosen_by')}: step {ended.get('best_step')}, at {best:.4f}"
+    by = str(ended.get("chosen_by", ""))
+    if not by or by.startswith("nothing"):
+        return by
+    return f"{by}: step {ended.get('best_step')}" + (f", at {best:.4f}" if isinstance(best, float) else "")
 
 
 def _section(section: JSON) -> str:

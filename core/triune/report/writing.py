@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import TYPE_CHECKING
 
-from triune.errors import CheckpointError
+from triune.errors import CheckpointError, OutputError, count
 from triune.files import write_whole
 from triune.folder import REPORT, Folder
 from triune.report.comparison import comparison_page
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from triune.types import JSON
 
-COMPARISON = "comparison.json"
+COMPARISON, RUNS = "comparison.json", "runs"
 
 
 def run_page(folder: Folder) -> str:
@@ -34,12 +35,33 @@ def run_page(folder: Folder) -> str:
 def write_report_of(path: Path, place: Path | None = None) -> Path:
     """Write the page of whatever lies in a folder, a run or a comparison, and return where; errors are as below."""
     if not (path / COMPARISON).is_file():
+        _refuse_unfinished_comparison(path)
         return write_report(Folder(path), place)
     try:
         facts = json.loads((path / COMPARISON).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path / COMPARISON}: cannot be read ({error}): compare again") from error
     return write_comparison(path, facts, place)
+
+
+def _refuse_unfinished_comparison(path: Path) -> None:
+    """Refuse a comparison that was interrupted, and say how to go on.
+
+    Raises:
+        OutputError: it is one.
+    """
+    runs = [Folder(one) for one in sorted((path / RUNS).glob("*/seed-*")) if one.is_dir()]
+    if not runs or Folder(path).finished:
+        return
+    done = [one for one in runs if one.finished]
+    stopped = len([one for one in runs if one.begun and not one.finished])
+    begun = f", and {count(stopped, 'run')} begun" if stopped else ""
+    inside = f"; a finished run has its own page, such as {str(done[0].path / REPORT)!r}" if done else ""
+    raise OutputError(
+        f"{str(path)!r} holds a comparison that has not come to its end: {count(len(done), 'run')} finished{begun}; "
+        f"`triune compare CONFIG --output {shlex.quote(str(path))}`, with the configuration and options that it was "
+        f"begun with, goes on with it and repeats nothing that is finished{inside}"
+    )
 
 
 def write_comparison(folder: Path, facts: Mapping[str, JSON], place: Path | None = None) -> Path:

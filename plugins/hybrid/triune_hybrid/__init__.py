@@ -1,7 +1,7 @@
 """The method `hybrid`: rules and labels in one run, balanced against each other.
 
 `settings` says what a user may ask for, `balances` what answers it: `dual` and `uncertainty` hold the mathematics.
-`groups` is the loss, `evidence` and `confidences` what labels say of rules, `conflicts` the projection of gradients.
+`groups` is the loss, `confidences` what labels make of rules, `conflicts` the projection of gradients.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from triune import LossTerm, TermValues, hookimpl
 from triune.config import EarlyStopping
 from triune.errors import PlanError, listed
 from triune.events import Evaluated, Finished, Stepped
-from triune.guard import Guard, Guarded, guard_of
+from triune.guard import Guarded, MethodGuard
 from triune.seats import On, counting, decisions, own_labels, seated
 from triune.types import Seat
 from triune_hybrid.settings import Balance, Dual, Fixed
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from triune import Batch, Bundle, Event, GroundedRules, Outputs, Run, Step
+    from triune.confidences import Evidence
     from triune.examples import Examples
     from triune.seats import Seated
     from triune.types import JSON
     from triune_hybrid.balances import Balancing
     from triune_hybrid.confidences import Confidences
-    from triune_hybrid.evidence import Counts
     from triune_hybrid.groups import Group
 
 TERM, GUARD = "hybrid", "hybrid-prior"
@@ -46,14 +46,14 @@ class Pushed:
         seated: the rules.
         groups: them, in the groups that share a weight.
         confidences: how far each is trusted.
-        counts: what the labels of training and validation table say of every rule of the run.
+        evidence: what the labels of training and validation table say of every rule of the run.
         metric: chooses the best model.
     """
 
     seated: Seated
     groups: tuple[Group, ...]
     confidences: Confidences
-    counts: Sequence[Counts]
+    evidence: Evidence
     metric: str
 
 
@@ -87,7 +87,7 @@ class Hybrid:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.guard: Guard | None = None
+        self.guard = MethodGuard()
         self.pushed: Pushed | None = None
         self.balance: Balancing | None = None
         self.parameters: list[nn.Parameter] = []
@@ -110,17 +110,15 @@ class Hybrid:
         self.parameters = list(bundle.model.parameters())
         yield LossTerm(TERM, self._compute, self.balance.weight, counts=self._counts, note=self._note())
         assert rules.space is not None
-        self.guard, said = guard_of(self.config, rules.space, train)
-        if self.guard:
-            yield self.guard.term(GUARD, self.config.guard, said)
+        yield from self.guard.terms(GUARD, self.config, rules.space, train)
 
     def _pushed(self, run: Run, rules: GroundedRules, train: Examples) -> Pushed:
+        from triune.confidences import evidence_of
         from triune_hybrid.confidences import Confidences
-        from triune_hybrid.evidence import evidence
         from triune_hybrid.groups import grouped, members_of
 
         mine = self._seated(run, rules, train)
-        own, held_out = evidence(rules, "train"), evidence(rules, "valid")
+        own, held_out = evidence_of(rules, "train"), evidence_of(rules, "valid")
         pseudo = self.config.pseudo_counts if self.config.confidences == "labels" else 0.0
         balance = self.config.balance
         bounds, by = (balance.at_most, balance.by) if isinstance(balance, Dual) else (0.0, "all")
@@ -129,7 +127,7 @@ class Hybrid:
             mine,
             grouped(mine, members_of(spoken, bounds, by)),
             Confidences(rules.rules, own, held_out, pseudo),
-            [one + other for one, other in zip(own, held_out, strict=True)],
+            own + held_out,
             (run.config.training.early_stopping or EarlyStopping()).metric,
         )
 
@@ -229,9 +227,8 @@ class Hybrid:
         """Let balance, confidences and guard take in a step or an evaluation that was done."""
         if self.balance is None or self.pushed is None:
             return
+        self.guard.observe(event)
         if isinstance(event, Stepped):
-            if self.guard:
-                self.guard.commit()
             labels = sum(value for name, value in event.terms.items() if name not in (TERM, GUARD))
             self.balance.stepped(labels, event.terms.get(TERM, 0.0))
         elif isinstance(event, Evaluated) and event.split == "valid" and not self.over:
@@ -257,10 +254,11 @@ class Hybrid:
         if self.balance is None or self.pushed is None or run.finished:
             return {}
         confidences = self.pushed.confidences
-        rows = zip(confidences.rules, confidences.values, confidences.counts, strict=True)
+        kept, broken = ([int(one) for one in ones] for ones in (confidences.evidence.kept, confidences.evidence.broken))
+        rows = zip(confidences.rules, confidences.values, kept, broken, strict=True)
         each: dict[str, JSON] = {
-            rule.name: {"written": rule.confidence, "confidence": value, "kept": counts.kept, "broken": counts.broken}
-            for rule, value, counts in rows
+            rule.name: {"written": rule.confidence, "confidence": value, "kept": right, "broken": wrong}
+            for rule, value, right, wrong in rows
         }
         return {"hybrid": {**self.balance.noted(), "rules": each}}
 
@@ -269,7 +267,7 @@ class Hybrid:
         return {
             "balance": self.balance.state_dict() if self.balance else {},
             "confidences": self.pushed.confidences.state_dict() if self.pushed else {},
-            "guard": self.guard.state_dict() if self.guard else {},
+            "guard": self.guard.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Mapping[str, Tensor]]) -> None:
@@ -277,5 +275,4 @@ class Hybrid:
         if self.balance and self.pushed:
             self.balance.load_state_dict(state["balance"])
             self.pushed.confidences.load_state_dict(state["confidences"])
-        if self.guard:
-            self.guard.load_state_dict(state["guard"])
+        self.guard.load_state_dict(state["guard"])

@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from triune import Schedule
 from triune_hybrid.dual import Held, Multipliers, pooled_violation
-from triune_hybrid.evidence import pooled
 from triune_hybrid.uncertainty import RunningLosses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from triune import Step
+    from triune.confidences import Evidence
     from triune.schedules import Weight
     from triune.types import JSON
     from triune_hybrid.confidences import Confidences
-    from triune_hybrid.evidence import Counts
     from triune_hybrid.groups import Group
     from triune_hybrid.settings import Dual, Fixed, Scheduled, Uncertainty
 
@@ -133,12 +132,15 @@ class Bounded:
     """A multiplier for each group, by dual ascent to its bound."""
 
     def __init__(
-        self, settings: Dual, groups: Sequence[Group], confidences: Confidences, counts: Sequence[Counts], metric: str
+        self, settings: Dual, groups: Sequence[Group], confidences: Confidences, evidence: Evidence, metric: str
     ) -> None:
         """Take the groups, what labels say of every rule of the run, and the metric that chooses the best model."""
         self.weight: Weight = Schedule.constant(1.0)
         self.settings, self.groups, self.confidences, self.metric = settings, groups, confidences, metric
-        self.counts = {rule.name: one for rule, one in zip(confidences.rules, counts, strict=True)}
+        counts = zip(evidence.broken.tolist(), evidence.judged.tolist(), strict=True)
+        self.counts: dict[str, tuple[float, float]] = {  # broken, judged
+            rule.name: one for rule, one in zip(confidences.rules, counts, strict=True)
+        }
         self.multipliers = Multipliers(settings, len(groups))
 
     def shares(self, step: Step) -> Sequence[float]:
@@ -172,8 +174,9 @@ class Bounded:
 
     def bound(self, group: Group) -> float:
         """Return what is asked of a group: its bound, or how often the labels break its rules where that is more."""
-        counts = pooled([self.counts[name] for name in self._acting(group)])
-        return max(self.stated(group), counts.broken / max(counts.judged, 1))
+        counts = [self.counts[name] for name in self._acting(group)]
+        broken, judged = (sum(one[place] for one in counts) for place in (0, 1))
+        return max(self.stated(group), broken / max(judged, 1))
 
     def stated(self, group: Group) -> float:
         """Return the bound that the user stated for a group."""
@@ -215,7 +218,7 @@ class Around(Protocol):
 
     groups: tuple[Group, ...]
     confidences: Confidences
-    counts: Sequence[Counts]
+    evidence: Evidence
     metric: str
 
 
@@ -236,7 +239,7 @@ def uncertainty(settings: Uncertainty, around: Around) -> Balancing:
 
 def dual(settings: Dual, around: Around) -> Balancing:
     """Return multipliers."""
-    return Bounded(settings, around.groups, around.confidences, around.counts, around.metric)
+    return Bounded(settings, around.groups, around.confidences, around.evidence, around.metric)
 
 
 MADE: Mapping[str, Callable[..., Balancing]] = {

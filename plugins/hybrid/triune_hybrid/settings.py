@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from triune.schedules import PositiveSchedule, Schedule
 
@@ -54,6 +54,16 @@ class Dual(BaseModel, frozen=True, extra="forbid"):
         description="How far the metric that chooses the model may fall below the best value seen, beyond one standard "
         "error. Where it falls further, multipliers are halved, and no such model is kept for the sake of a bound.",
     )
+
+    @model_validator(mode="after")
+    def _agreeing(self) -> Self:
+        if self.by == "rule" and isinstance(self.at_most, dict):
+            raise ValueError(
+                "by: rule is for an at_most that is a number: a mapping groups rules itself, so leave by out"
+            )
+        if self.start > self.most:
+            raise ValueError(f"start is {self.start:g}, above most, {self.most:g}: begin lower, or raise most")
+        return self
 
 
 class Uncertainty(BaseModel, frozen=True, extra="forbid"):

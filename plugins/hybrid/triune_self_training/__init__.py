@@ -11,8 +11,7 @@ from pydantic import Field
 
 from triune import LossTerm, Schedule, hookimpl
 from triune.errors import PlanError
-from triune.events import Stepped
-from triune.guard import Guard, Guarded, guard_of
+from triune.guard import Guarded, MethodGuard
 from triune.schedules import PositiveSchedule
 from triune.seats import seated
 from triune.types import Seat
@@ -76,7 +75,7 @@ class SelfTraining:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.guard: Guard | None = None
+        self.guard = MethodGuard()
 
     @hookimpl
     def loss_terms(self, run: Run, rules: GroundedRules, train: Examples) -> Iterable[LossTerm]:
@@ -95,17 +94,17 @@ class SelfTraining:
         mine = seated(rules, Seat.POLICY)
         self._check(mine, train)
         targets, note = targets_of(mine, rules.space, train, self.config.prior_worth if self.config.estimate else None)
-        self.guard, said = guard_of(self.config, rules.space, train)
+        guard, said = self.guard.made(self.config, rules.space, train)
         marginals = prior_of(self.config, rules.space, train)
-        taught = SelfTaught(targets, self.guard, marginals, self.config)
+        taught = SelfTaught(targets, guard, marginals, self.config)
         note = "; ".join([note, *mixing(train, run.config.training.labelled_share)])
         yield LossTerm("self-training", taught, weight=self.config.weight, note=note)
-        if self.guard:
+        if guard:
             yield LossTerm(
                 "self-training-prior",
-                unlabelled_marginals(self.guard),
+                unlabelled_marginals(guard),
                 weight=self.config.guard,
-                of_means=self.guard.divergence,
+                of_means=guard.divergence,
                 note=said,
             )
         if (train.labelled > train.gold).any():
@@ -138,14 +137,12 @@ class SelfTraining:
     @hookimpl
     def observe(self, event: Event) -> None:
         """Let the guard remember a step that was done."""
-        if self.guard and isinstance(event, Stepped):
-            self.guard.commit()
+        self.guard.observe(event)
 
     def state_dict(self) -> dict[str, object]:
         """Return what the guard remembers: how often each label is predicted."""
-        return self.guard.state_dict() if self.guard else {}
+        return self.guard.state_dict()
 
     def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
         """Give it back to the guard."""
-        if self.guard:
-            self.guard.load_state_dict(state)
+        self.guard.load_state_dict(state)

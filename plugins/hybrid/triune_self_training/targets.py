@@ -134,7 +134,7 @@ def targets_of(
         notes.append(f"left out, as a SoftFormula has no exact cost: {left}")
     if prior_worth is None:
         return Targets(mine, compiled, {rule.name: rule.confidence for rule in rules}), "; ".join(notes)
-    evidence = evidence_of(mine.grounded, train)
+    evidence = evidence_of(mine.grounded, train.split)
     found = estimated(rules, evidence, prior_worth)
     notes.append(_told(rules, evidence, found))
     by_name = {rule.name: float(one) for rule, one in zip(rules, found, strict=True)}

@@ -23,7 +23,7 @@ class Anchor:
         """Settings of the method."""
 
         weight: PositiveSchedule = Field(
-            Schedule.constant(0.01), description="α: how much moving away from the pretrained weights costs."
+            Schedule.constant(0.3), description="α: how much moving away from the pretrained weights costs."
         )
         head_weight: PositiveSchedule = Field(
             Schedule.constant(0.01), description="β: how much the size of the head's weights costs; 0: nothing."

@@ -36,7 +36,7 @@ class Ewc:
     class Config(BaseModel, frozen=True, extra="forbid"):
         """Settings of the method."""
 
-        weight: PositiveSchedule = Field(Schedule.constant(1000.0), description="λ: how much forgetting costs.")
+        weight: PositiveSchedule = Field(Schedule.constant(100_000.0), description="λ: how much forgetting costs.")
         fisher_from: Annotated[InputPath, AfterValidator(_in_folder)] | None = Field(
             None,
             description="The `fisher.safetensors` that a run on the earlier task kept, or its model's folder. null: "

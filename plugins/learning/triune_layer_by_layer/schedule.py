@@ -71,12 +71,11 @@ def _places(config: LayerByLayer.Config, layout: ModelLayout) -> list[int]:
     places = [place for place in range(1, layout.blocks + 1) if layout.where(_owned(Depth(-place), config))]
     if not places:
         owners = sorted({one.owner for one in layout.parameters if one.brought})
-        raise PlanError(
-            [
-                f"layer-by-layer: owner: {config.owner!r} has no parameters in the model's blocks; methods that "
-                f"brought some: {listed(owners) or 'none'}{nearest(str(config.owner), owners)}"
-            ]
-        )
+        found = f"layer-by-layer: owner: {config.owner!r} has no parameters in the model's blocks"
+        if config.owner in owners:
+            raise PlanError([f"{found}, all that it brought lies outside of them: leave layer-by-layer out"])
+        near = nearest(str(config.owner), owners)
+        raise PlanError([f"{found}; methods that brought some: {listed(owners) or 'none'}{near}"])
     return places
 
 

@@ -27,7 +27,10 @@ def drawn(config: Lisa.Config, blocks: int, total: int, run: Run) -> list[frozen
         PlanError: there are fewer blocks than are to be drawn, or too many periods.
     """
     if config.blocks > blocks:
-        there = f"wanted at most {blocks}, which is how many the model has" if blocks else "and no blocks are found"
+        if not blocks:
+            shared = "it has none, or they share one set of weights, as ALBERT's do"
+            raise PlanError([f"lisa: no blocks are found in this model ({shared}): use head-only or end-to-end"])
+        there = f"wanted at most {blocks}, which is how many the model has"
         raise PlanError([f"lisa: blocks: found {config.blocks}, {there}"])
     periods = ceil(total / config.period)
     if periods > MOST:

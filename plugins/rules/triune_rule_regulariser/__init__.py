@@ -10,7 +10,7 @@ from pydantic import Field
 from triune import LossTerm, Schedule, hookimpl
 from triune.errors import PlanError, listed
 from triune.events import Stepped
-from triune.guard import Guard, Guarded, guard_of
+from triune.guard import Guarded, MethodGuard
 from triune.schedules import PositiveSchedule
 from triune.seats import On, seated
 from triune.types import Seat
@@ -52,7 +52,7 @@ class RuleRegulariser:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.guard: Guard | None = None
+        self.guard = MethodGuard()
         self.multipliers: Multipliers | None = None
         self.rules: tuple[Rule, ...] = ()
 
@@ -87,9 +87,7 @@ class RuleRegulariser:
             of_means=whole.mean,
             note=self._note(mine, whole.compiled),
         )
-        self.guard, said = guard_of(self.config, rules.space, train)
-        if self.guard:
-            yield self.guard.term("regulariser-prior", self.config.guard, said)
+        yield from self.guard.terms("regulariser-prior", self.config, rules.space, train)
 
     def _note(self, mine: Seated, compiled: Compiled) -> str:
         """Return what the plan says of the term."""
@@ -123,20 +121,19 @@ class RuleRegulariser:
     @hookimpl
     def observe(self, event: Event) -> None:
         """Let multipliers move and the guard remember, when a step was done."""
-        if isinstance(event, Stepped):
-            for one in (self.multipliers, self.guard):
-                if one is not None:
-                    one.commit()
+        if self.multipliers is not None and isinstance(event, Stepped):
+            self.multipliers.commit()
+        self.guard.observe(event)
 
     def state_dict(self) -> dict[str, object]:
         """Return multipliers and what the guard remembers."""
         return {
             "multipliers": self.multipliers.state_dict() if self.multipliers else {},
-            "guard": self.guard.state_dict() if self.guard else {},
+            "guard": self.guard.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Mapping[str, torch.Tensor]]) -> None:
         """Give both back."""
-        for one, kept in ((self.multipliers, state["multipliers"]), (self.guard, state["guard"])):
-            if one is not None:
-                one.load_state_dict(kept)
+        if self.multipliers is not None:
+            self.multipliers.load_state_dict(state["multipliers"])
+        self.guard.load_state_dict(state["guard"])

@@ -8,8 +8,7 @@ from pydantic import Field
 
 from triune import LossTerm, Schedule, hookimpl
 from triune.errors import PlanError
-from triune.events import Stepped
-from triune.guard import Guard, Guarded, guard_of
+from triune.guard import Guarded, MethodGuard
 from triune.schedules import PositiveSchedule
 from triune.seats import seated
 from triune.types import Seat
@@ -52,7 +51,7 @@ class RuleReward:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.guard: Guard | None = None
+        self.guard = MethodGuard()
         self.start: Start | None = None
 
     @hookimpl
@@ -81,9 +80,7 @@ class RuleReward:
         yield LossTerm("reward", rewarded(draws, rewards), self.config.weight, note=note)
         if self.config.kl != Schedule.constant(0):
             yield LossTerm("reward-start", self._distance(), self.config.kl, note="KL(p ‖ p at the start)")
-        self.guard, said = guard_of(self.config, rules.space, train)
-        if self.guard:
-            yield self.guard.term("reward-prior", self.config.guard, said)
+        yield from self.guard.terms("reward-prior", self.config, rules.space, train)
 
     def _distance(self) -> Callable[[Step, Batch, Outputs], TermValues]:
         from triune_rule_reward.start import distance
@@ -101,18 +98,15 @@ class RuleReward:
     @hookimpl
     def observe(self, event: Event) -> None:
         """Let the guard remember a step that was done."""
-        if self.guard and isinstance(event, Stepped):
-            self.guard.commit()
+        self.guard.observe(event)
 
     def state_dict(self) -> dict[str, object]:
         """Return what the guard remembers, and what the model said at the start."""
-        guard = self.guard.state_dict() if self.guard else {}
-        return {"guard": guard, "start": self.start.state_dict() if self.start else {}}
+        return {"guard": self.guard.state_dict(), "start": self.start.state_dict() if self.start else {}}
 
     def load_state_dict(self, state: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Take both back."""
         from triune_rule_reward.start import Start
 
-        if self.guard:
-            self.guard.load_state_dict(state["guard"])
+        self.guard.load_state_dict(state["guard"])
         self.start = Start(**state["start"]) if state["start"] else None

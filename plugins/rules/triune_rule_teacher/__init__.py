@@ -8,8 +8,7 @@ from pydantic import Field, field_validator
 
 from triune import LossTerm, Schedule, hookimpl
 from triune.errors import PlanError
-from triune.events import Stepped
-from triune.guard import Guard, Guarded, guard_of
+from triune.guard import Guarded, MethodGuard
 from triune.seats import seated
 from triune.types import Seat
 
@@ -57,7 +56,7 @@ class RuleTeacher:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.guard: Guard | None = None
+        self.guard = MethodGuard()
 
     @hookimpl
     def loss_terms(self, run: Run, rules: GroundedRules, train: Examples) -> Iterable[LossTerm]:
@@ -89,9 +88,7 @@ class RuleTeacher:
             scales={"task": Rest(share)},
             note=f"the teacher has {teacher.cost}",
         )
-        self.guard, said = guard_of(self.config, rules.space, train)
-        if self.guard:
-            yield self.guard.term("teacher-prior", self.config.guard, said)
+        yield from self.guard.terms("teacher-prior", self.config, rules.space, train)
 
     def _share(self, run: Run, train: Examples) -> Weight:
         """Return π; without labels there is nothing to leave a share to."""
@@ -105,14 +102,12 @@ class RuleTeacher:
     @hookimpl
     def observe(self, event: Event) -> None:
         """Let the guard remember a step that was done."""
-        if self.guard and isinstance(event, Stepped):
-            self.guard.commit()
+        self.guard.observe(event)
 
     def state_dict(self) -> dict[str, object]:
         """Return what the guard remembers."""
-        return self.guard.state_dict() if self.guard else {}
+        return self.guard.state_dict()
 
     def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
         """Give it back to the guard."""
-        if self.guard:
-            self.guard.load_state_dict(state)
+        self.guard.load_state_dict(state)

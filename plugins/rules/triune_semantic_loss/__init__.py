@@ -8,8 +8,7 @@ from pydantic import Field, model_validator
 
 from triune import LossTerm, Schedule, TermValues, hookimpl
 from triune.errors import PlanError, count
-from triune.events import Stepped
-from triune.guard import Guard, Guarded, guard_of
+from triune.guard import Guarded, MethodGuard
 from triune.schedules import PositiveSchedule
 from triune.seats import On, counting, decisions, own_labels, seated
 from triune.types import Seat
@@ -58,7 +57,7 @@ class SemanticLoss:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.guard: Guard | None = None
+        self.guard = MethodGuard()
 
     @hookimpl
     def loss_terms(self, rules: GroundedRules, train: Examples) -> Iterable[LossTerm]:
@@ -76,9 +75,7 @@ class SemanticLoss:
             raise PlanError(f"semantic-loss: {problem}" for problem in problems)
         value, note = self._value(mine)
         yield LossTerm("rules", self._term(mine, value), self.config.weight, counts=self._counts(mine), note=note)
-        self.guard, said = guard_of(self.config, rules.space, train)
-        if self.guard:
-            yield self.guard.term("rules-prior", self.config.guard, said)
+        yield from self.guard.terms("rules-prior", self.config, rules.space, train)
 
     def _value(self, mine: Seated) -> tuple[Value, str]:
         """Return the value of each example, and what the plan says of it."""
@@ -113,14 +110,12 @@ class SemanticLoss:
     @hookimpl
     def observe(self, event: Event) -> None:
         """Let the guard remember a step that was done."""
-        if self.guard and isinstance(event, Stepped):
-            self.guard.commit()
+        self.guard.observe(event)
 
     def state_dict(self) -> dict[str, object]:
         """Return what the guard remembers."""
-        return self.guard.state_dict() if self.guard else {}
+        return self.guard.state_dict()
 
     def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
         """Give it back to the guard."""
-        if self.guard:
-            self.guard.load_state_dict(state)
+        self.guard.load_state_dict(state)

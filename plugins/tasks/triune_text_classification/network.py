@@ -20,7 +20,7 @@ def network_of(source: Path, space: OutputSpace, name: str, dropout: float | Non
     """Return the network with one score a label, in full precision.
 
     Raises:
-        EnvironmentProblem: it cannot be read.
+        ModelError: it cannot be read.
     """
     from transformers import AutoModelForSequenceClassification
 

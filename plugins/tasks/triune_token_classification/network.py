@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from triune.errors import EnvironmentProblem
+from triune.errors import ModelError
 from triune.pretrained import names_of
 from triune.pretrained import network_of as loaded
 from triune.pretrained import tokenizer_of as loaded_tokenizer
@@ -25,7 +25,7 @@ def network_of(source: Path, space: Tags, scheme: str, name: str, dropout: float
     """Return the network, in full precision.
 
     Raises:
-        EnvironmentProblem: it cannot be read.
+        ModelError: it cannot be read.
     """
     from transformers import AutoModelForTokenClassification
 
@@ -42,11 +42,11 @@ def tokenizer_of(source: Path, name: str) -> Any:  # noqa: ANN401 - transformers
     """Return a tokenizer that knows which word each piece is of, and that words stand between blanks.
 
     Raises:
-        EnvironmentProblem: it cannot be read, or cannot tell.
+        ModelError: it cannot be read, or cannot tell.
     """
     tokenizer = loaded_tokenizer(source, name)
     if not tokenizer.is_fast:
-        raise EnvironmentProblem(
+        raise ModelError(
             f"model {name!r}: its tokenizer does not tell which word a piece is of; give a model with a fast tokenizer "
             "(tokenizer.json)"
         )

@@ -173,7 +173,6 @@ OPENED = [
         ("out/model",),
         run=lambda folder: (folder / "model" / "model.safetensors").write_bytes(b"gone"),
         words=PREDICT,
-        code=1,
     ),
 ]
 
