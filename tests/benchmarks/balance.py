@@ -72,7 +72,7 @@ ARMS: dict[str, dict[str, object] | None] = {
 }
 
 
-def run(job: Job, directory: Path, results: Path, trained: bool) -> Row:
+def run(job: Job, directory: Path, results: Path, trained: bool = False) -> Row:
     """Train, and return what was measured on the test rows."""
     import pandas as pd
 

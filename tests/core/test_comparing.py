@@ -217,7 +217,7 @@ def test_another_configuration_is_refused_before_anything_is_trained_and_overwri
     compared(tmp_path, seeds=1)
     other = settings(seeds=1)
     other["training"]["batch_size"] = 4
-    with pytest.raises(OutputError, match=r"seed-42.*another configuration.*--overwrite"):
+    with pytest.raises(OutputError, match=r"another configuration.*seed 42.*--overwrite"):
         compared(tmp_path, other)
     assert len(compared(tmp_path, other, overwrite=True).runs) == 2
 
